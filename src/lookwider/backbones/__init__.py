@@ -1,0 +1,69 @@
+"""Fully convolutional trunks that declare their channels, strides and where their cells lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from lookwider.backbones import alexnet, googlenet, vgg
+from lookwider.backbones.contract import Backbone, Features
+from lookwider.backbones.timm_trunk import TimmBackbone, timm_strides
+from lookwider.backbones.vgg import Style
+from lookwider.errors import ConfigError
+
+__all__ = ["BACKBONES", "Backbone", "Features", "Style", "create_backbone", "stride_layers"]
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "alexnet": cast(Callable[..., Backbone], alexnet.alexnet),
+    "googlenet": cast(Callable[..., Backbone], googlenet.googlenet),
+    "vgg16": cast(Callable[..., Backbone], vgg.vgg16),
+}
+"""The trunks that lookwider builds itself; every other name is timm's."""
+
+_STRIDES = {"alexnet": alexnet.STRIDES, "googlenet": googlenet.STRIDES, "vgg16": vgg.STRIDES}
+
+
+def stride_layers(name: str, in_channels: int = 3) -> dict[int, str]:
+    """Return stride -> name of the map to score there, fine to coarse.
+
+    Raises:
+        ConfigError: the trunk is unknown.
+    """
+    return _STRIDES[name] if name in _STRIDES else timm_strides(name, in_channels)
+
+
+def create_backbone(
+    name: str,
+    *,
+    layers: Sequence[str] | None = None,
+    style: Style = "same",
+    in_channels: int = 3,
+    pretrained: bool = False,
+) -> Backbone:
+    """Return a trunk by name: alexnet, googlenet, vgg16, or any model of timm.
+
+    Args:
+        name: the trunk's name.
+        layers: the maps to return; None for the trunk's usual ones.
+        style: ``"released"`` pads 100 pixels as the published FCNs (alexnet and vgg16 only).
+        in_channels: bands of the image.
+        pretrained: start from ImageNet weights.
+
+    Raises:
+        ConfigError: the name or a layer is unknown, or the trunk has no released style.
+    """
+    options: dict[str, Any] = {"in_channels": in_channels, "pretrained": pretrained}
+    if pretrained and in_channels != 3 and name in BACKBONES:
+        raise ConfigError(
+            f"pretrained=true: {name}'s ImageNet weights are for 3 bands, got {in_channels}; "
+            "use a timm backbone, which spreads them over the bands"
+        )
+    if layers is not None:
+        options["layers"] = layers
+    if name in ("alexnet", "vgg16"):
+        return BACKBONES[name](style=style, **options)
+    if style == "released":
+        raise ConfigError(f"style='released' exists for alexnet and vgg16, got backbone {name!r}")
+    if name in BACKBONES:
+        return BACKBONES[name](**options)
+    return cast(Backbone, TimmBackbone(name, **options))

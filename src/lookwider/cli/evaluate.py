@@ -1,0 +1,148 @@
+"""``lookwider evaluate``: measure a run on labelled images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.markup import escape
+
+from lookwider.cli.console import messages, out
+from lookwider.cli.settings import parse_settings
+from lookwider.data import open_dataset
+from lookwider.errors import ConfigError, unknown_name
+from lookwider.inference.device import choose_device
+from lookwider.weights.checkpoint import checkpoint_folder, load
+from lookwider.weights.description import WEIGHTS, describe
+
+if TYPE_CHECKING:
+    from lookwider.evaluation import Evaluation
+
+
+class EvaluateSettings(BaseModel):
+    """The ``key=value`` settings of ``lookwider evaluate``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    split: str = "test"
+    layout: str = "auto"
+    class_map: Literal["data", "model"] = "data"
+    batch_size: int = Field(1, ge=1)
+    workers: int = Field(2, ge=1)
+    worst: int = Field(4, ge=0)
+    convention: Literal["fcn", "parsenet", "pspnet"] = "fcn"
+    out: Path | None = None
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> EvaluateSettings:
+        """Read the settings of a command line.
+
+        Raises:
+            ConfigError: a setting is unknown, missing or has no valid value.
+        """
+        values = parse_settings(list(arguments))
+        for key in values:
+            if key not in cls.model_fields:
+                raise ConfigError(unknown_name("setting", key, cls.model_fields))
+        if "data" not in values:
+            raise ConfigError("which data? give data=PATH, or data=scenes for the built-in scenes")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ConfigError(
+                f"{first['loc'][0]}={first['input']!s}: {first['msg'].lower()}"
+            ) from error
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="data=PATH, and: split=test layout=auto class_map=data|model batch_size=1 "
+            "workers=2 worst=4 convention=fcn|parsenet|pspnet out=DIR",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Measure a run: a table, JSON, the confusion of classes, and the worst images.
+
+    Example: lookwider evaluate runs/a data=camvid split=test
+    """
+    # Brings matplotlib, which is slow to import and which other commands do not need.
+    from lookwider.evaluation import evaluate as run_evaluation
+
+    chosen = EvaluateSettings.parse(settings or [])
+    where = choose_device(device)
+    checkpoint = checkpoint_folder(run)
+    description = describe(checkpoint)
+    model = load(checkpoint, device=where)
+    own = chosen.class_map == "model"
+    if own and model.class_map is None:
+        raise ConfigError(f"{checkpoint}: was saved without a class map; use class_map=data")
+    dataset = open_dataset(
+        chosen.data,
+        chosen.split,
+        layout=chosen.layout,
+        classes=model.classes if own else None,
+        class_map=model.class_map if own else None,
+    )
+    result = run_evaluation(
+        model,
+        dataset,
+        batch_size=chosen.batch_size,
+        workers=chosen.workers,
+        worst=chosen.worst,
+        convention=chosen.convention,
+        console=messages,
+        show=not as_json,
+        protocol={
+            "data": chosen.data,
+            "split": chosen.split,
+            "layout": chosen.layout,
+            "class_map": chosen.class_map,
+            "checkpoint": str(checkpoint),
+            "sha256": description.sha256[WEIGHTS],
+            "alignment": description.alignment,
+            "training": description.protocol,
+            "versions": description.versions,
+        },
+    )
+    folder = chosen.out or evaluation_folder(checkpoint, chosen.split)
+    files = result.save(folder)
+    if as_json:
+        out.print(json.dumps(result.to_json()), markup=False)
+    else:
+        _show(result, f"{run} on {chosen.data}, {chosen.split}", run, files)
+
+
+def evaluation_folder(checkpoint: Path, split: str) -> Path:
+    """Return where the results of a checkpoint go: beside it, for it holds nothing else.
+
+    Example:
+        >>> evaluation_folder(Path("runs/a/best"), "test").as_posix()
+        'runs/a/evaluation/test'
+    """
+    own_name = checkpoint.name.strip(".").removesuffix(".old")
+    if own_name in {"best", "last", "previous"}:
+        return checkpoint.parent / "evaluation" / split
+    return checkpoint.with_name(f"{own_name}-evaluation") / split
+
+
+def _show(result: Evaluation, title: str, run: Path, files: Sequence[Path]) -> None:
+    out.print(result.scores.table(title))
+    for head, scores in result.extra.items():
+        out.print(scores.table(f"{title}, head {head}"))
+    out.print(result.scores.summary(), markup=False)
+    rate = f"{result.images_per_second:.1f} images/s"
+    messages.print(f"{len(result.images)} images in {result.seconds:.1f} s ({rate})")
+    messages.print("written: " + escape(", ".join(str(path) for path in files)))
+    messages.print(f"next: lookwider predict {escape(str(run))} FILES_OR_FOLDER --out DIR")

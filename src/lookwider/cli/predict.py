@@ -1,0 +1,115 @@
+"""``lookwider predict``: segment image files."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from lookwider.cli.console import messages, out
+from lookwider.inference.device import choose_device
+from lookwider.inference.predictor import PredictionReport, find_images, predict_files
+from lookwider.inference.progress import printable
+from lookwider.weights.checkpoint import load
+
+INTERRUPTED = 130
+"""Exit code of a command stopped with Ctrl-C, by the shells' custom."""
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)
+    ],
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder of the results.", show_default=False)
+    ],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write NAME_probabilities.npz.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out what is there already.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read ahead.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Segment images: a label map with palette and an overlay each, names and sub-folders kept.
+
+    Example: lookwider predict runs/a photos --out predictions
+    """
+    images = find_images(inputs, exclude=out_folder)
+    model = load(run, device=choose_device(device))
+    report = PredictionReport(len(images))
+    started = time.perf_counter()
+    interrupted = False
+    try:
+        predict_files(
+            model,
+            images,
+            out_folder,
+            probabilities=probabilities,
+            skip_existing=skip_existing,
+            workers=workers,
+            console=messages,
+            show=not as_json,
+            report=report,
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+    seconds = time.perf_counter() - started
+    if as_json:
+        out.print(json.dumps(_as_json(report, out_folder, seconds, interrupted)), markup=False)
+    else:
+        _show(report, out_folder, seconds, interrupted)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _as_json(
+    report: PredictionReport, folder: Path, seconds: float, interrupted: bool
+) -> dict[str, object]:
+    return {
+        "images": report.images,
+        "written": report.written,
+        "skipped": report.skipped,
+        "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failed],
+        "out": str(folder),
+        "seconds": seconds,
+        "interrupted": interrupted,
+    }
+
+
+def _show(report: PredictionReport, folder: Path, seconds: float, interrupted: bool) -> None:
+    if report.failed:
+        table = Table(title="not segmented", title_justify="left")
+        table.add_column("file", overflow="fold")
+        table.add_column("reason", overflow="fold")
+        for failure in report.failed:
+            table.add_row(
+                Text(printable(str(failure.path))),
+                Text(printable(failure.reason.removeprefix(f"{failure.path}: "))),
+            )
+        messages.print(table)
+    parts = [f"{len(report.written)} of {report.images} images segmented in {seconds:.1f} s"]
+    if report.skipped:
+        parts.append(f"{len(report.skipped)} were there already")
+    if report.failed:
+        parts.append(f"{len(report.failed)} failed")
+    messages.print(", ".join(parts))
+    if interrupted:
+        messages.print("stopped; every file written is whole. Go on with: --skip-existing")
+    if report.written:
+        first = report.written[0]
+        messages.print(
+            f"next: look at {printable(str(folder / first))}_overlay.jpg; class ids are in "
+            f"{printable(str(folder / first))}.png",
+            markup=False,
+        )

@@ -1,0 +1,85 @@
+"""``lookwider train``: train a recipe with settings changed by key=value."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from lookwider.cli.console import messages, out
+from lookwider.cli.settings import parse_settings
+
+if TYPE_CHECKING:
+    from lookwider.training.config import TrainConfig
+    from lookwider.training.run import TrainResult
+
+
+def train(recipe: str, settings: list[str]) -> int:
+    """Train a recipe and print where the run is and what to do next.
+
+    Args:
+        recipe: name of a recipe.
+        settings: ``key=value`` each.
+
+    Returns:
+        the exit code: 0, or 128 + the signal that stopped the run after saving.
+
+    Raises:
+        LookwiderError: the settings are wrong, or training failed.
+    """
+    # the engine takes seconds to import, and other commands do not need it
+    from lookwider.training.recipes import configure
+    from lookwider.training.run import train as run_training
+    from lookwider.training.stopping import StoppedError
+
+    values = parse_settings(settings)
+    config = configure(recipe, values)
+    if "data" not in values:
+        messages.print("no data= given: training on the built-in scenes")
+    try:
+        result = run_training(config, messages)
+    except StoppedError as stopped:
+        again = shlex.join(["lookwider", "train", recipe, *settings])
+        messages.print(f"{stopped}; the state is in {config.out}. Continue with:\n  {again}")
+        return 128 + stopped.signal
+    _report(config, result)
+    return 0
+
+
+def _report(config: TrainConfig, result: TrainResult) -> None:
+    from lookwider.training.progress import duration
+
+    memory = ", ".join(f"{size:.1f} GiB {kind}" for kind, size in result.memory.items())
+    messages.print(f"{result.steps} steps, {duration(result.seconds)}, at most {memory}")
+    if result.best_mean_iou is not None:
+        out.print(
+            f"best mean IoU on {config.val_split}: {result.best_mean_iou:.4f} "
+            f"(step {result.best_step})"
+        )
+    out.print(f"run: {result.run}")
+    command = ["lookwider", "evaluate", str(result.run), f"data={config.data}", "split=test"]
+    out.print(f"next: {shlex.join(command)}")
+
+
+def print_recipes() -> None:
+    """Print the recipes, what each is, and the settings that can be changed."""
+    from lookwider.training.config import TrainConfig
+    from lookwider.training.recipes import RECIPES, configure
+
+    recipes = Table("recipe", "what it is", box=None, pad_edge=False)
+    for name, builder in RECIPES.items():
+        recipes.add_row(name, (builder.__doc__ or "").strip().splitlines()[0])
+    out.print(recipes)
+    settings = Table("setting", "default", "meaning", box=None, pad_edge=False)
+    defaults = configure("fcn8s")
+    for name, field in TrainConfig.model_fields.items():
+        if name not in {"recipe", "model_options"}:
+            settings.add_row(name, _shown(getattr(defaults, name)), field.description or "")
+    out.print("\nsettings, with the values of fcn8s:")
+    out.print(settings)
+    out.print("\nnext: lookwider train fcn8s data=PATH steps=4000 out=runs/a")
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()

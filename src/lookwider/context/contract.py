@@ -1,0 +1,70 @@
+"""The two halves of a context module.
+
+``summarise`` turns the features of an image, or of a part of it, into a small summary that does
+not grow with the image; ``fuse`` adds a summary to the features of every place. Summaries of an
+image's parts merge, exactly, into the summary of the image. Training summarises and fuses the
+same map; larger images are summarised part by part; and a summary can be kept, swapped or left
+out, to see what the context did.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+from torch import nn
+
+from lookwider.backbones.contract import Features
+
+
+class Summary(Protocol):
+    """What a context saw: sums and counts, or maxima, per region of the image."""
+
+    def merge(self, other: Self) -> Self:
+        """Return the summary of both parts together."""
+        ...
+
+
+class Context(Protocol):
+    """A context module.
+
+    Attributes:
+        channels: widths of the fused maps, fine to coarse.
+    """
+
+    channels: tuple[int, ...]
+
+    def summarise(self, features: Features) -> Summary:
+        """Return what these features say of the whole picture."""
+        ...
+
+    def fuse(self, features: Features, summary: Summary) -> Features:
+        """Return the features with what the context adds to each place."""
+        ...
+
+
+class EmptySummary:
+    """The summary of a network without context."""
+
+    def merge(self, other: EmptySummary) -> EmptySummary:
+        """Return the empty summary."""
+        return self
+
+
+class NoContext(nn.Module):
+    """No context: FCN decides on a place from its receptive field alone.
+
+    Args:
+        channels: widths of the trunk's maps.
+    """
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def summarise(self, features: Features) -> EmptySummary:
+        """Return the empty summary."""
+        return EmptySummary()
+
+    def fuse(self, features: Features, summary: Summary) -> Features:
+        """Return the features as they are."""
+        return features

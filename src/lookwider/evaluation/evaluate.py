@@ -1,0 +1,198 @@
+"""Run a model over a labelled data set and count."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from lookwider.classes import IGNORE_INDEX, Classes
+from lookwider.data.sample import LabelArray, Sample, SegmentationDataset
+from lookwider.errors import DataError, LookwiderError
+from lookwider.evaluation.metrics import (
+    Convention,
+    check_convention,
+    confusion_counts,
+    mean_iou,
+    pixel_accuracy,
+)
+from lookwider.evaluation.result import ClassScores, Evaluation, ImageScore, WorstImage
+from lookwider.inference.predictor import memory_advice
+from lookwider.inference.prefetch import prefetch
+from lookwider.inference.progress import ImageProgress
+from lookwider.models import Segmenter
+
+MAIN = "main"
+
+
+def evaluate(
+    model: Segmenter,
+    dataset: SegmentationDataset,
+    *,
+    batch_size: int = 1,
+    workers: int = 2,
+    worst: int = 4,
+    convention: Convention = "fcn",
+    protocol: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+    show: bool = True,
+) -> Evaluation:
+    """Measure a model, on the device it is on, over every image of a data set, each whole.
+
+    Every image keeps its size. Counts stream, so memory does not grow with the data set.
+
+    Args:
+        model: put in evaluation mode while it is measured.
+        dataset: labelled samples whose classes are the model's.
+        batch_size: at most so many images of one size, one after the other, go through at once.
+        workers: threads that read ahead.
+        worst: how many of the worst images to keep.
+        convention: what a class without a pixel of truth does to the means.
+        protocol: what else to remember about how it was measured.
+        console: where progress is shown; standard error when None.
+        show: whether it is.
+
+    Raises:
+        DataError: the classes differ from the model's, an image or label is unusable, or the
+            network gives NaN for an image; the message names the file.
+    """
+    check_convention(convention)
+    if len(dataset) == 0:
+        raise DataError("the data set holds no image to evaluate on")
+    check_classes(model, dataset)
+    shared = model.extra_classes.keys() & dataset.extra_classes.keys()
+    extra = {head: model.extra_classes[head] for head in sorted(shared)}
+    tally = _Tally(model, {MAIN: model.classes, **extra}, worst)
+    was_training = model.training
+    started = time.perf_counter()
+    model.eval()
+    try:
+        with ImageProgress("evaluating", len(dataset), console, show=show) as progress:
+            samples = prefetch(dataset.__getitem__, range(len(dataset)), workers)
+            for batch in same_size_batches((f.result() for _, f in samples), batch_size):
+                tally.add(batch)
+                note = f"mean IoU {100 * mean_iou(tally.counts[MAIN], convention):.1f}"
+                progress.advance(len(batch), note)
+    finally:
+        model.train(was_training)
+    seconds = time.perf_counter() - started
+    scores = {
+        head: ClassScores(classes, tally.counts[head], convention)
+        for head, classes in tally.heads.items()
+    }
+    return Evaluation(
+        scores=scores.pop(MAIN),
+        extra=scores,
+        images=tuple(tally.images),
+        worst=tuple(image for _, _, image in sorted(tally.worst, key=lambda w: w[:2])[::-1]),
+        seconds=seconds,
+        protocol={**_protocol(model, batch_size, convention), **(protocol or {})},
+    )
+
+
+def check_classes(model: Segmenter, dataset: SegmentationDataset) -> None:
+    """Raise a `DataError` that lists both where the data's classes are not the model's."""
+    pairs = {"": (model.classes, dataset.classes)}
+    for head in model.extra_classes.keys() & dataset.extra_classes.keys():
+        pairs[f" of {head!r}"] = (model.extra_classes[head], dataset.extra_classes[head])
+    for which, (ours, theirs) in pairs.items():
+        if ours.names != theirs.names:
+            raise DataError(
+                f"the data's classes{which} are not the model's; the model has {len(ours)}: "
+                f"{', '.join(ours.names)}; the data has {len(theirs)}: "
+                f"{', '.join(theirs.names)}; evaluate on data of the same classes in the same "
+                "order, or give the data a class map that makes them so"
+            )
+
+
+def same_size_batches(samples: Iterable[Sample], batch_size: int) -> Iterator[list[Sample]]:
+    """Yield runs of consecutive samples of one size, at most ``batch_size`` long."""
+    for _, run in itertools.groupby(samples, key=lambda sample: sample.image.shape):
+        while batch := list(itertools.islice(run, max(1, batch_size))):
+            yield batch
+
+
+@dataclass
+class _Tally:
+    """Counts, image scores and the worst images so far."""
+
+    model: Segmenter
+    heads: Mapping[str, Classes]
+    keep: int
+    counts: dict[str, Tensor] = field(init=False)
+    images: list[ImageScore] = field(default_factory=list)
+    worst: list[tuple[float, int, WorstImage]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.counts = {
+            head: torch.zeros(len(classes), len(classes), dtype=torch.int64)
+            for head, classes in self.heads.items()
+        }
+
+    def add(self, batch: list[Sample]) -> None:
+        """Segment and count images of one size."""
+        where = ", ".join(sample.name for sample in batch)
+        with torch.inference_mode(), memory_advice(where), _naming(where):
+            images = torch.cat([self.model.preprocess(sample.image) for sample in batch])
+            maps = self.model.scores(images)
+            predictions = {head: maps[head].labels() for head in self.heads}
+        for i, sample in enumerate(batch):
+            for head in self.heads:
+                label = sample.label if head == MAIN else sample.extra_labels.get(head)
+                counts = self._count(sample, label, predictions[head][i], head)
+                self.counts[head] += counts
+                if head == MAIN:
+                    self._score(sample, counts, predictions[head][i])
+
+    def _count(
+        self, sample: Sample, label: LabelArray | None, prediction: Tensor, head: str
+    ) -> Tensor:
+        if label is None:
+            raise DataError(f"{sample.name}: has no label, expected one to evaluate on")
+        with _naming(sample.name):
+            labels = torch.from_numpy(np.ascontiguousarray(label)).to(prediction.device)
+            return confusion_counts(labels, prediction, len(self.heads[head])).cpu()
+
+    def _score(self, sample: Sample, counts: Tensor, prediction: Tensor) -> None:
+        score = ImageScore(sample.name, mean_iou(counts), pixel_accuracy(counts))
+        self.images.append(score)
+        if sample.label is None or math.isnan(score.mean_iou):
+            return
+        # A heap whose smallest is the best of the worst; the number breaks ties.
+        entry = (-score.mean_iou, -len(self.images))
+        if len(self.worst) < self.keep or (self.worst and entry > self.worst[0][:2]):
+            image = WorstImage(score, sample.image, sample.label, prediction.cpu().numpy())
+            heapq.heappush(self.worst, (*entry, image))
+            if len(self.worst) > self.keep:
+                heapq.heappop(self.worst)
+
+
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Put the images' names before an error's message."""
+    try:
+        yield
+    except LookwiderError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _protocol(model: Segmenter, batch_size: int, convention: Convention) -> dict[str, Any]:
+    return {
+        "images": "whole, one scale, not flipped",
+        "ignore_index": IGNORE_INDEX,
+        "convention": convention,
+        "batch_size": batch_size,
+        "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "architecture": model.architecture,
+    }

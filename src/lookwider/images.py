@@ -1,0 +1,199 @@
+"""Read and write images and label maps safely: any size, any mode, hostile files included."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lookwider.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from lookwider.classes import Classes
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".npy"}
+)
+"""File names that are taken for images, in lower case."""
+
+MAX_PIXELS = 1_000_000_000
+"""Larger images are refused before they are decoded; they need tiled reading."""
+
+
+@contextmanager
+def open_image(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
+    """Open an image with Pillow; every failure becomes a `DataError` that names the file.
+
+    ``content`` holds the file's bytes where it is no file of its own; ``path`` then names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path if content is None else io.BytesIO(content)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(
+                        f"{path}: {image.width} x {image.height} pixels, expected at most "
+                        f"{MAX_PIXELS:,}; cut it into tiles"
+                    )
+                yield image
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        size = path.stat().st_size if content is None else len(content)
+        raise DataError(f"{path}: not an image that can be read ({size} bytes)") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: far too many pixels for one image: {error}") from error
+    except (OSError, SyntaxError, EOFError, ValueError, KeyError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: damaged or truncated image: {error}") from error
+
+
+def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.generic]:
+    """Read an image as (H, W, C): RGB uint8 of ordinary files, all bands of TIFF and .npy.
+
+    The EXIF orientation is applied; transparency is dropped; grey becomes RGB. 16-bit and
+    many-band images keep their depth and bands.
+
+    Raises:
+        DataError: the file is missing, damaged, truncated, empty or too large.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _as_bands(_read_npy(path), path)
+    if suffix in {".tif", ".tiff"}:
+        return _read_tiff(path)
+    with open_image(path) as image:
+        return pixels_of(image, path)
+
+
+def pixels_of(image: Image.Image, path: Path) -> npt.NDArray[np.generic]:
+    """Return an open image as `read_image` does; ``path`` names it in errors."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _as_bands(np.asarray(image), path)
+    ImageOps.exif_transpose(image, in_place=True)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _read_npy(path: Path) -> npt.NDArray[np.generic]:
+    try:
+        array: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a readable .npy array: {error}") from error
+    return array
+
+
+def _read_tiff(path: Path) -> npt.NDArray[np.generic]:
+    """Read a TIFF with Pillow where it can (8-bit colour), with tifffile otherwise."""
+    try:
+        with open_image(path) as image:
+            if image.mode in {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LA"}:
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            if image.mode.startswith("I;16"):
+                return _as_bands(np.asarray(image).astype(np.uint16), path)
+    except DataError:
+        if not path.is_file():
+            raise
+    try:
+        import tifffile
+    except ImportError as error:
+        raise MissingExtraError("tifffile", "geo", f"reading {path} (many bands)") from error
+    try:
+        return _as_bands(tifffile.imread(path), path)
+    except Exception as error:  # tifffile raises many kinds on damaged files
+        raise DataError(f"{path}: damaged or truncated image: {error}") from error
+
+
+def _as_bands(array: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+    """Return the array as (H, W, C) of a supported type."""
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or 0 in array.shape:
+        raise DataError(
+            f"{path}: got an array of shape {array.shape}, expected (H, W) or (H, W, C)"
+        )
+    if array.shape[0] < min(array.shape[1:]) and array.shape[0] <= 32:
+        array = array.transpose(1, 2, 0)  # bands first, as GeoTIFF readers give it
+    if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:
+        array = array.astype(np.uint16)
+    if array.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32)):
+        if array.dtype != np.dtype(np.float64):
+            raise DataError(f"{path}: pixels are {array.dtype}, expected uint8, uint16 or float32")
+        array = array.astype(np.float32)
+    if array.dtype == np.dtype(np.float32) and not np.isfinite(array).all():
+        raise DataError(f"{path}: holds NaN or infinite pixels; fill them before use")
+    return array
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes it when the block ends well.
+
+    A reader sees the old file or the whole new one, never half of it; on an error nothing stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_image(path: str | os.PathLike[str], image: Image.Image) -> None:
+    """Write a PNG (or what the suffix says) atomically."""
+    buffer = io.BytesIO()
+    image.save(buffer, format=Image.registered_extensions().get(Path(path).suffix.lower(), "PNG"))
+    write_bytes(path, buffer.getvalue())
+
+
+def label_image(labels: npt.NDArray[np.uint8], classes: Classes) -> Image.Image:
+    """Return a palette image: the pixels are class ids, shown in the classes' colours."""
+    image = Image.fromarray(labels)
+    image.putpalette(classes.palette_array().tobytes())
+    return image
+
+
+def overlay(
+    image: npt.NDArray[np.generic],
+    labels: npt.NDArray[np.uint8],
+    classes: Classes,
+    opacity: float = 0.55,
+) -> Image.Image:
+    """Return the image with the labels' colours laid over; ignored pixels stay as they are."""
+    base = displayable(image).astype(np.float32)
+    colours = classes.palette_array()[labels].astype(np.float32)
+    share = np.where(labels < len(classes), opacity, 0.0)[:, :, None].astype(np.float32)
+    return Image.fromarray((base * (1 - share) + colours * share).round().astype(np.uint8))
+
+
+def displayable(image: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Return (H, W, 3) uint8 for looking at: the first three bands, stretched when not 8 bit."""
+    bands = image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, axis=2)
+    if bands.dtype == np.uint8:
+        return np.asarray(bands, np.uint8)
+    values = bands.astype(np.float32)
+    low, high = (float(v) for v in np.percentile(values, (1, 99)))
+    return ((values - low) / max(high - low, 1e-12) * 255).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,196 @@
+"""Segment files: find the images, predict each, write the results, report what failed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from lookwider.errors import DataError, LookwiderError, MissingExtraError
+from lookwider.images import IMAGE_SUFFIXES, read_image
+from lookwider.inference.prefetch import prefetch
+from lookwider.inference.progress import ImageProgress
+from lookwider.models import Segmenter
+from lookwider.predictions import label_path
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image to segment.
+
+    Attributes:
+        path: the file.
+        name: what its results are called, "/" between folders.
+    """
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be segmented, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class PredictionReport:
+    """What became of the images; grows while they are segmented.
+
+    Attributes:
+        images: how many there were.
+        written: names of those whose results were written.
+        skipped: names of those whose results were there already.
+        failed: those that could not be read or segmented.
+        seconds: of the whole work.
+    """
+
+    images: int
+    written: list[str] = dataclasses.field(default_factory=list)
+    skipped: list[str] = dataclasses.field(default_factory=list)
+    failed: list[Failure] = dataclasses.field(default_factory=list)
+
+
+def find_images(
+    inputs: Sequence[str | Path], *, exclude: str | Path | None = None
+) -> list[ImageFile]:
+    """Return the images that files and folders mean, each with a name of its own.
+
+    A folder gives every image in it and in its sub-folders, which its name keeps. Names go
+    without extension, unless two images would then be called the same.
+
+    Args:
+        inputs: files and folders; hidden files within a folder are left out.
+        exclude: a folder not to look into, such as the one that results go to.
+
+    Raises:
+        DataError: an input does not exist, or there is no image at all.
+    """
+    found: dict[Path, Path] = {}
+    for given in map(Path, inputs):
+        if given.is_dir():
+            found.update({path: path.relative_to(given) for path in _images_in(given, exclude)})
+        elif given.exists():
+            found[given] = Path(given.name)
+        else:
+            raise DataError(f"{given}: no such file or folder")
+    if not found:
+        given_names = ", ".join(str(path) for path in inputs) or "nothing"
+        raise DataError(
+            f"found no image in {given_names}; expected files that end in "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    return _named(found)
+
+
+def predict_files(
+    model: Segmenter,
+    images: Sequence[ImageFile],
+    out: str | Path,
+    *,
+    probabilities: bool = False,
+    skip_existing: bool = False,
+    workers: int = 2,
+    console: Console | None = None,
+    show: bool = True,
+    report: PredictionReport | None = None,
+) -> PredictionReport:
+    """Segment images and write each one's label map, overlay and, on request, probabilities.
+
+    A file that cannot be read or segmented is reported and does not stop the others. Files are
+    written atomically, so an interrupted run leaves whole ones.
+
+    Args:
+        model: on the device to compute on.
+        images: from `find_images`.
+        out: folder of the results; see `Prediction.save`.
+        probabilities: also write them.
+        skip_existing: leave out images whose label map is there already.
+        workers: threads that read ahead.
+        console: where progress is shown.
+        show: whether it is.
+        report: filled while it goes on, to be read after an interruption; a new one when None.
+
+    Raises:
+        LookwiderError: results cannot be written.
+    """
+    report = PredictionReport(len(images)) if report is None else report
+    waiting = []
+    for file in images:
+        if skip_existing and label_path(out, file.name).is_file():
+            report.skipped.append(file.name)
+        else:
+            waiting.append(file)
+    with ImageProgress("predicting", len(waiting), console, show=show) as progress:
+        for file, image in prefetch(lambda f: read_image(f.path), waiting, workers):
+            try:
+                with memory_advice(str(file.path)):
+                    prediction = model.predict(image.result(), probabilities=probabilities)
+                    prediction = dataclasses.replace(prediction, name=file.name)
+            except (LookwiderError, MissingExtraError) as error:
+                report.failed.append(Failure(file.path, str(error)))
+            else:
+                try:
+                    prediction.save(out)
+                except OSError as error:
+                    raise LookwiderError(f"cannot write the results: {error}") from error
+                report.written.append(file.name)
+            progress.advance(note=file.name)
+    return report
+
+
+@contextmanager
+def memory_advice(what: str) -> Iterator[None]:
+    """Turn running out of memory into an error that says what to do.
+
+    Raises:
+        LookwiderError: the block ran out of the device's or the machine's memory.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise LookwiderError(_too_large(what)) from error
+    except RuntimeError as error:
+        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
+            raise
+        raise LookwiderError(_too_large(what)) from error
+
+
+def _too_large(what: str) -> str:
+    return (
+        f"{what}: too large for the memory; use --device cpu if it ran on a GPU, make the image "
+        "smaller, or cut it into tiles"
+    )
+
+
+def _images_in(folder: Path, exclude: str | Path | None) -> Iterator[Path]:
+    hidden = Path(exclude).resolve() if exclude is not None else None
+    for parent, folders, files in os.walk(folder):
+        here = Path(parent)
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and (here / f).resolve() != hidden
+        )
+        for name in sorted(files):
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                yield here / name
+
+
+def _named(found: dict[Path, Path]) -> list[ImageFile]:
+    """Give every file a name: relative and without extension, longer where that is not unique."""
+    if any(count > 1 for count in Counter(found.values()).values()):
+        common = Path(os.path.commonpath([path.resolve().parent for path in found]))
+        found = {path: path.resolve().relative_to(common) for path in found}
+    stems = Counter(short.with_suffix("") for short in found.values())
+    return [
+        ImageFile(path, (s if stems[s.with_suffix("")] > 1 else s.with_suffix("")).as_posix())
+        for path, s in found.items()
+    ]

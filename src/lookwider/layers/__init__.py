@@ -1,0 +1,1 @@
+"""Small exact layers: bilinear taps, deconvolutions, geometry of features, shift-and-stitch."""

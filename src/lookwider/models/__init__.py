@@ -1,0 +1,22 @@
+"""The segmentation systems, one file per paper."""
+
+from lookwider.models.parameters import (
+    ParameterCount,
+    count_parameters,
+    initialise_from,
+    parameter_roles,
+)
+from lookwider.models.registry import MODELS, create_model, model_options
+from lookwider.models.segmenter import ImageLike, Segmenter
+
+__all__ = [
+    "MODELS",
+    "ImageLike",
+    "ParameterCount",
+    "Segmenter",
+    "count_parameters",
+    "create_model",
+    "initialise_from",
+    "model_options",
+    "parameter_roles",
+]

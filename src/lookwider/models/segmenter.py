@@ -1,0 +1,217 @@
+"""The one shape of all systems: trunk, context, heads; images in, class scores out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from lookwider.backbones import Backbone, Features
+from lookwider.classes import Classes, ClassMap
+from lookwider.context import Context, Summary
+from lookwider.errors import LookwiderError
+from lookwider.images import read_image
+from lookwider.layers.grids import Grid
+from lookwider.predictions import Prediction
+from lookwider.preprocessing import Preprocessing
+from lookwider.scores import ScoreMap
+
+ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic]
+"""A path, a PIL image, or an (H, W, C) or (H, W) array in RGB order."""
+
+
+class Head(Protocol):
+    """Maps fused features to class scores.
+
+    Attributes:
+        alignment: how the scores come to lie on the image, in words.
+        grid: where the cells of the scores lie in the image.
+        fixed_weights: weights that a release stores and that are computed here.
+    """
+
+    @property
+    def alignment(self) -> str:
+        """See the class."""
+        ...
+
+    @property
+    def grid(self) -> Grid:
+        """See the class."""
+        ...
+
+    @property
+    def fixed_weights(self) -> int:
+        """See the class."""
+        ...
+
+    def __call__(self, features: Features, size: tuple[int, int]) -> ScoreMap:
+        """Return the scores of an image of this (height, width)."""
+        ...
+
+
+class Segmenter(nn.Module):
+    """A segmentation network: features, what the context adds to them, and class scores.
+
+    Built by `lookwider.create_model`; the parts can be put together freely.
+
+    Args:
+        backbone: the trunk.
+        context: the context module; `NoContext` for FCN.
+        heads: name -> module mapping (features, image size) to a `ScoreMap`. The first gives the
+            model's logits; ``training_only`` heads are left out in evaluation.
+        classes: what the first head tells apart.
+        extra_classes: what the heads of further labels tell apart.
+        training_only: heads for an auxiliary loss.
+
+    Attributes:
+        architecture: the keywords of `create_model` that build this network again.
+        class_map: how stored label values became class ids in training, once trained.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        context: Context,
+        heads: Mapping[str, nn.Module],
+        *,
+        classes: Classes,
+        extra_classes: Mapping[str, Classes] | None = None,
+        training_only: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.context = context
+        self.heads = nn.ModuleDict(dict(heads))
+        self.classes = classes
+        self.extra_classes = dict(extra_classes or {})
+        self.class_map: ClassMap | None = None
+        self.architecture: dict[str, Any] = {}
+        self.training_only = training_only
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the logits."""
+        return len(self.classes)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the weights expect of an image."""
+        return self.backbone.preprocessing
+
+    @property
+    def alignment(self) -> str:
+        """How the main head's scores come to lie on the image, in words."""
+        return self.segmentation_heads()[0].alignment
+
+    def segmentation_heads(self) -> list[Head]:
+        """Return the heads, the main one first."""
+        return [cast(Head, head) for head in self.heads.values()]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the class scores of every pixel.
+
+        Shape:
+            (N, C, H, W) preprocessed images of any size -> (N, K, H, W) logits.
+        """
+        return next(iter(self.scores(images).values())).logits()
+
+    def scores(self, images: Tensor) -> dict[str, ScoreMap]:
+        """Return coarse class scores that know how they upsample, by head; the main one first.
+
+        Shape:
+            (N, C, H, W) preprocessed images of any size.
+
+        Raises:
+            LookwiderError: the images are not (N, C, H, W) floating point of the model's bands.
+        """
+        features = self.features(images)
+        return self.classify(features, self.context.summarise(features), _size(images))
+
+    def features(self, images: Tensor) -> Features:
+        """Return the trunk's feature maps, fine to coarse."""
+        self._check(images)
+        return self.backbone(images)
+
+    def classify(
+        self, features: Features, summary: Summary, size: tuple[int, int]
+    ) -> dict[str, ScoreMap]:
+        """Return the scores of features within the context of a summary, which may be another's."""
+        fused = self.context.fuse(features, summary)
+        return {
+            name: cast(ScoreMap, head(fused, size))
+            for name, head in self.heads.items()
+            if self.training or name not in self.training_only
+        }
+
+    def preprocess(self, image: ImageLike) -> Tensor:
+        """Return an image as the network takes it.
+
+        Shape:
+            (1, C, H, W) float32, on the model's device.
+        """
+        return self.preprocessing(image_array(image))[None].to(self.device)
+
+    def predict(self, image: ImageLike, *, probabilities: bool = False) -> Prediction:
+        """Segment one image of any size.
+
+        Args:
+            image: a path, a PIL image, or an (H, W, C) array in RGB order.
+            probabilities: also return the probability of every class at every pixel.
+
+        Raises:
+            LookwiderError: the image cannot be read or has other bands than the model.
+        """
+        array = image_array(image)
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                scores = next(iter(self.scores(self.preprocess(array)).values()))
+                labels = scores.labels()[0].cpu().numpy()
+                shares = scores.probabilities()[0].cpu().numpy() if probabilities else None
+        finally:
+            self.train(was_training)
+        name = Path(image).stem if isinstance(image, (str, os.PathLike)) else "image"
+        return Prediction(
+            labels=labels, classes=self.classes, name=name, image=array, probabilities=shares
+        )
+
+    def _check(self, images: Tensor) -> None:
+        channels = self.preprocessing.in_channels
+        if images.dim() != 4 or images.shape[1] != channels or 0 in images.shape:
+            raise LookwiderError(
+                f"got images of shape {tuple(images.shape)}, expected (N, {channels}, H, W)"
+            )
+        if not images.is_floating_point():
+            raise LookwiderError(
+                f"got {images.dtype} images, expected floating point: use model.preprocess(image)"
+            )
+
+
+def image_array(image: ImageLike) -> npt.NDArray[np.generic]:
+    """Return any kind of image as an (H, W, C) array in RGB order."""
+    if isinstance(image, (str, os.PathLike)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    if isinstance(image, np.ndarray):
+        return image[:, :, None] if image.ndim == 2 else image
+    raise LookwiderError(
+        f"got an image of type {type(image).__name__}, expected a path, a PIL image or an array"
+    )
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return int(images.shape[-2]), int(images.shape[-1])

@@ -1,0 +1,1 @@
+"""Recipes, the Lightning task, schedules, and training that can be stopped anywhere."""

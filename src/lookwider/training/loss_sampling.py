@@ -1,0 +1,106 @@
+"""Patch-wise sampling of the loss (FCN, sections 3.4 and 4.3), to compare with whole images.
+
+Training on a random subset of patches is whole-image training with some cells of the final layer
+left out of the loss. A cell is a square of the image as large as the coarsest stride.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lookwider.classes import IGNORE_INDEX
+from lookwider.errors import ConfigError
+
+LossSampling = Literal["whole", "uniform", "balanced"]
+
+
+def sample_loss(
+    labels: Tensor,
+    sampling: LossSampling,
+    *,
+    keep: float,
+    cell: int,
+    num_classes: int,
+    seed: int,
+) -> Tensor:
+    """Return the labels with ignore in the cells that are left out.
+
+    ``"uniform"`` leaves out each cell with probability ``1 - keep``, independently. The paper
+    raises the batch size by ``1 / keep`` at the same time, so that as many cells count.
+    ``"balanced"`` prefers cells of rare classes: a cell's probability follows its pixels' mean
+    inverse class frequency within the batch, scaled so that ``keep`` of the cells that hold a
+    valid pixel are expected to stay, as far as no probability exceeds 1.
+
+    Args:
+        labels: class ids and 255.
+        sampling: ``"whole"`` returns the labels themselves.
+        keep: share of cells, above 0 to 1.
+        cell: side of a cell in pixels.
+        num_classes: K.
+        seed: of this draw.
+
+    Shape:
+        (N, H, W) int64 -> (N, H, W) int64, a new tensor.
+
+    Raises:
+        ConfigError: ``keep`` or ``cell`` is out of range.
+    """
+    if sampling == "whole":
+        return labels
+    if not 0 < keep <= 1 or cell < 1:
+        raise ConfigError(f"got keep={keep}, cell={cell}, expected 0 < keep <= 1 and cell >= 1")
+    count, height, width = labels.shape
+    rows, cols = -(-height // cell), -(-width // cell)
+    if sampling == "uniform":
+        probability = torch.full((count, rows, cols), keep, device=labels.device)
+    else:
+        probability = balanced_probability(labels, keep, cell, num_classes)
+    # drawn on the CPU: the same cells on every device
+    generator = torch.Generator().manual_seed(seed)
+    chance = torch.rand(count, rows, cols, generator=generator).to(labels.device)
+    kept = chance < probability
+    pixels = kept.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
+    return torch.where(pixels, labels, IGNORE_INDEX)
+
+
+def balanced_probability(labels: Tensor, keep: float, cell: int, num_classes: int) -> Tensor:
+    """Return how likely each cell stays when classes are balanced; see `sample_loss`.
+
+    Shape:
+        (N, H, W) int64 -> (N, ceil(H / cell), ceil(W / cell)) float32.
+    """
+    valid = labels != IGNORE_INDEX
+    counts = torch.bincount(labels[valid], minlength=num_classes).to(torch.float32)
+    inverse = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)
+    rarity = torch.where(valid, inverse[torch.where(valid, labels, 0)], 0.0)
+    _, height, width = labels.shape
+    # grown to whole cells by hand, then both sums cover the same pixels
+    pad = (0, -width % cell, 0, -height % cell)
+    area = functional.avg_pool2d(functional.pad(valid.to(torch.float32), pad)[:, None], cell)
+    weight = functional.avg_pool2d(functional.pad(rarity, pad)[:, None], cell) / area.clamp(1e-12)
+    return _scaled_to_mean(weight[:, 0], keep)
+
+
+def _scaled_to_mean(weight: Tensor, keep: float) -> Tensor:
+    """Scale positive weights so that their mean, each cut at 1, is ``keep``."""
+    positive = int((weight > 0).sum())
+    probability = torch.zeros_like(weight)
+    if positive == 0:
+        return probability
+    target = keep * positive
+    full = torch.zeros_like(weight, dtype=torch.bool)
+    # each round fixes the cells that reach 1 and spreads the rest over the others
+    while True:
+        free = (weight > 0) & ~full
+        if not free.any():
+            return full.to(weight.dtype)
+        scale = (target - float(full.sum())) / float(weight[free].sum())
+        probability = torch.where(full, 1.0, weight * scale)
+        over = free & (probability > 1)
+        if not over.any():
+            return probability
+        full |= over

@@ -1,0 +1,352 @@
+"""A whole run: from a config to trained weights in a folder, stopped and continued at will."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from torch.utils.data import DataLoader, Subset
+
+from lookwider.data import SegmentationDataset, open_dataset
+from lookwider.data.loading import Collate, DrawnSamples, OrderedSamples
+from lookwider.data.sample import Sample
+from lookwider.errors import ConfigError
+from lookwider.images import write_bytes
+from lookwider.models import Segmenter, create_model, initialise_from
+from lookwider.training.augmentation import training_transform, validation_transform
+from lookwider.training.checking import check_run
+from lookwider.training.checkpointing import (
+    BEST,
+    FolderCheckpoints,
+    SavedState,
+    find_saved_state,
+)
+from lookwider.training.class_statistics import class_weights
+from lookwider.training.config import TrainConfig, check_config, differences
+from lookwider.training.hardware import choose_precision, peak_memory, uses_gpu
+from lookwider.training.keeping import KeepRun
+from lookwider.training.logs import MetricsTable, RunLog
+from lookwider.training.progress import ShowProgress
+from lookwider.training.sampling import StepSampler, seed_for
+from lookwider.training.stopping import (
+    StoppedError,
+    StopRequest,
+    ignore_interrupt,
+    stop_on_signals,
+)
+from lookwider.training.task import SegmentationTask
+from lookwider.weights.checkpoint import load
+from lookwider.weights.description import describe
+
+CONFIG, METRICS, WEIGHTS_FILE = "config.json", "metrics.csv", "class_weights.json"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run ended with.
+
+    Attributes:
+        run: its folder.
+        steps: optimiser steps taken.
+        best_mean_iou: of the validations, None without one.
+        best_step: where it was reached.
+        seconds: of this call.
+        memory: most memory held, in GiB, by kind.
+    """
+
+    run: Path
+    steps: int
+    best_mean_iou: float | None
+    best_step: int
+    seconds: float
+    memory: dict[str, float]
+
+
+def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
+    """Train as the config says, or continue where the same run was stopped.
+
+    The run's folder holds ``config.json``, ``metrics.csv``, TensorBoard events, and the
+    checkpoints ``best/``, ``last/`` and ``previous/``. On one machine's CPU the weights do not
+    depend on whether and where the run was stopped.
+
+    Args:
+        config: everything the run depends on; see `lookwider.training.recipes.configure`.
+        console: for progress and messages; standard error when not given.
+
+    Raises:
+        ConfigError: the settings do not fit the data, or the folder holds another run.
+        CheckpointError: a state cannot be written or read.
+        NonFiniteError: the loss is not finite any more.
+        StoppedError: SIGINT or SIGTERM came; the state was saved.
+    """
+    console = console or Console(stderr=True)
+    with torch.random.fork_rng(), _quiet_engine(), stop_on_signals(console) as stop:
+        saved = prepare_folder(config, console)
+        train_data, val_data = _open(config)
+        max_steps = config.total_steps(len(train_data))
+        if saved is not None and saved.step >= max_steps:
+            console.print(f"{config.out}: already finished, {saved.step} steps")
+            return _finished(config, saved.step)
+        torch.manual_seed(seed_for(config.seed, "weights"))
+        model = _model(config, train_data, console, fresh=saved is None)
+        check_run(config, train_data, val_data, model)
+        weights = None
+        if config.class_weights is not None:
+            weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
+        if config.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        task = SegmentationTask(model.train(), config, max_steps, weights)
+        return _fit(task, train_data, val_data, saved, stop, console)
+
+
+def prepare_folder(config: TrainConfig, console: Console) -> SavedState | None:
+    """Make the run's folder with its config, or find the state to continue from.
+
+    Raises:
+        ConfigError: the folder holds something else, or a run with other settings.
+    """
+    run, path = config.out, config.out / CONFIG
+    if not path.is_file():
+        if run.exists() and (not run.is_dir() or any(run.iterdir())):
+            raise ConfigError(f"{run}: holds no {CONFIG} but is not empty; choose another out=")
+        _write_config(config)
+        return None
+    if config.resume is False:
+        raise ConfigError(f"{run}: holds a run already and resume=false; choose another out=")
+    changed = differences(read_config(run), config)
+    if changed and config.resume is None:
+        listed = ", ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
+        raise ConfigError(
+            f"{run}: holds a run with other settings ({listed}); choose another out=, or "
+            "resume=true to continue it with the new ones"
+        )
+    _write_config(config)
+    saved = find_saved_state(run)
+    if saved is None:
+        console.print(f"{run}: nothing was saved yet, beginning at step 0")
+        return None
+    for reason in saved.refused:
+        console.print(f"skipped a damaged state: {reason}")
+    console.print(f"continuing {run} from step {saved.step} ({saved.folder.name}/)")
+    return saved
+
+
+def read_config(run: Path) -> TrainConfig:
+    """Return the config that a run was made with.
+
+    Raises:
+        ConfigError: it is not JSON or does not fit this lookwider.
+    """
+    path = run / CONFIG
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: got a {type(values).__name__}, expected an object")
+    return check_config(values)
+
+
+def _write_config(config: TrainConfig) -> None:
+    text = config.model_dump_json(indent=1, exclude={"resume"})
+    write_bytes(config.out / CONFIG, (text + "\n").encode())
+
+
+def _open(config: TrainConfig) -> tuple[SegmentationDataset, SegmentationDataset | None]:
+    train_data = open_dataset(config.data, config.split, layout=config.layout)
+    if config.val_split is None:
+        return train_data, None
+    return train_data, open_dataset(config.data, config.val_split, layout=config.layout)
+
+
+def _model(
+    config: TrainConfig, dataset: SegmentationDataset, console: Console, *, fresh: bool
+) -> Segmenter:
+    """Build the model for a data set; weights to start from are only read for a fresh run."""
+    model = create_model(
+        config.model,
+        backbone=config.backbone,
+        classes=dataset.classes,
+        extra_classes=dataset.extra_classes,
+        in_channels=dataset.in_channels,
+        pretrained=config.pretrained and fresh,
+        **config.model_options,
+    )
+    model.class_map = dataset.class_map
+    if config.init_from is not None and fresh:
+        left = initialise_from(model, load(config.init_from))
+        console.print(
+            f"began from {config.init_from}; as initialised: {', '.join(left) or 'nothing'}"
+        )
+    return model
+
+
+def _fit(
+    task: SegmentationTask,
+    train_data: SegmentationDataset,
+    val_data: SegmentationDataset | None,
+    saved: SavedState | None,
+    stop: StopRequest,
+    console: Console,
+) -> TrainResult:
+    config, max_steps = task.config, task.max_steps
+    start = 0 if saved is None else saved.step
+    every = config.val_every or max(1, max_steps // 10)
+    log = RunLog(
+        MetricsTable(config.out / METRICS), config.log_every, config.batch_size, len(train_data)
+    )
+    keep = KeepRun(
+        config.out,
+        max_steps=max_steps,
+        val_every=None if val_data is None else every,
+        save_every=config.save_every or every,
+        log=log,
+        stop=stop,
+        console=console,
+        protocol=_protocol(config, max_steps, len(train_data)),
+    )
+    callbacks: list[Callback] = [log, ShowProgress(console, max_steps, start, log, keep), keep]
+    if config.ema is not None:
+        callbacks.insert(0, EMAWeightAveraging(decay=config.ema))
+    trainer = _trainer(task, callbacks, every if val_data is not None else None, start)
+    try:
+        trainer.fit(
+            task,
+            _train_loader(config, train_data, task, trainer, start),
+            None if val_data is None else _val_loader(config, val_data, task, trainer),
+            ckpt_path=None if saved is None else str(saved.folder),
+        )
+    except SystemExit as error:  # the trainer's answer to a second Ctrl-C
+        raise StoppedError(trainer.global_step, stop.signal or 2) from error
+    return TrainResult(
+        run=config.out,
+        steps=trainer.global_step,
+        best_mean_iou=keep.best_mean_iou,
+        best_step=keep.best_step,
+        seconds=log.elapsed(),
+        memory=peak_memory(),
+    )
+
+
+def _trainer(
+    task: SegmentationTask, callbacks: list[Callback], val_every: int | None, start: int
+) -> Trainer:
+    config = task.config
+    validation: dict[str, Any] = {"limit_val_batches": 0}
+    if val_every is not None:
+        validation = {"val_check_interval": val_every * config.accumulate}
+    return Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=choose_precision(config),
+        max_steps=task.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=config.accumulate,
+        gradient_clip_val=config.clip_grad,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=TensorBoardLogger(config.out, name="", version="tensorboard", purge_step=start),
+        callbacks=callbacks,
+        plugins=[FolderCheckpoints(task.model)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        sync_batchnorm=config.devices > 1,
+        deterministic=config.deterministic or None,
+        default_root_dir=config.out,
+        **validation,
+    )
+
+
+def _train_loader(
+    config: TrainConfig,
+    dataset: SegmentationDataset,
+    task: SegmentationTask,
+    trainer: Trainer,
+    start: int,
+) -> DataLoader[Sample]:
+    sampler = StepSampler(
+        len(dataset),
+        config.batch_size,
+        config.seed,
+        start=start * config.accumulate,
+        stop=task.max_steps * config.accumulate,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+    )
+    preprocessing = task.model.preprocessing
+    return DataLoader(
+        DrawnSamples(dataset, training_transform(config, preprocessing)),
+        batch_sampler=sampler,
+        collate_fn=Collate(preprocessing),
+        num_workers=config.workers,
+        worker_init_fn=ignore_interrupt,
+    )
+
+
+def _val_loader(
+    config: TrainConfig, dataset: SegmentationDataset, task: SegmentationTask, trainer: Trainer
+) -> DataLoader[Sample]:
+    count = min(len(dataset), config.val_limit or len(dataset))
+    samples = OrderedSamples(dataset, validation_transform(config))
+    # each process takes its own part: every image counts once, none is repeated to fill up
+    part = range(trainer.global_rank, count, trainer.world_size)
+    return DataLoader(
+        Subset(samples, part),
+        batch_size=config.val_batch_size,
+        collate_fn=Collate(task.model.preprocessing),
+        num_workers=min(config.workers, 1),
+        worker_init_fn=ignore_interrupt,
+        persistent_workers=config.workers > 0,
+    )
+
+
+def _protocol(config: TrainConfig, max_steps: int, samples: int) -> dict[str, Any]:
+    return {
+        "config": config.model_dump(mode="json", exclude={"resume", "out"}),
+        "steps": max_steps,
+        "training_images": samples,
+        "precision": choose_precision(config),
+        "device": torch.cuda.get_device_name() if uses_gpu(config) else "cpu",
+    }
+
+
+def _finished(config: TrainConfig, steps: int) -> TrainResult:
+    best = config.out / BEST
+    scores = describe(best).scores if best.is_dir() else {}
+    return TrainResult(
+        run=config.out,
+        steps=steps,
+        best_mean_iou=scores.get("val_mean_iou"),
+        best_step=scores.get("step", 0),
+        seconds=0.0,
+        memory=peak_memory(),
+    )
+
+
+@contextmanager
+def _quiet_engine() -> Iterator[None]:
+    """Keep the trainer's advice out of the way; what matters is said by this package."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            # its own use of a torch function that is being renamed
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,337 @@
+"""lookwider's own checkpoint: a folder of safetensors and JSON. Nothing is ever unpickled.
+
+``model.safetensors``
+    every entry of ``model.state_dict()``.
+
+``lookwider.json``
+    one JSON object with exactly these keys:
+
+    * ``format``: 1.
+    * ``versions``: of lookwider, torch and timm when it was written.
+    * ``architecture``: the keywords of `lookwider.create_model` that rebuild the model.
+    * ``classes``: ``{"names", "palette"}``, id = position; ``extra_classes``: the same of further
+      heads, by head name.
+    * ``class_map``: ``{"ids": {stored: id}, "ignore", "encoding"}`` or null.
+    * ``preprocessing``: ``{"mean", "std", "scale", "order"}``.
+    * ``alignment``: how the coarse scores upsample to the image, in words.
+    * ``protocol``: how it was trained; ``scores``: what it reached and how that was measured.
+    * ``tensors``: name -> ``{"dtype", "shape"}``, as in the header of ``model.safetensors``.
+    * ``sha256``: of every other file of the folder, and under ``lookwider.json`` of this object
+      without ``sha256`` (keys sorted, no spaces, ASCII).
+
+``training.safetensors`` and ``training.json``
+    in the last checkpoint of a run: what resuming it needs.
+
+Reading trusts nothing: sizes, nesting, names and hashes are checked first, then the list of
+tensors against the architecture built without memory (on the meta device), and only then is
+the model made and filled. A folder is replaced whole; see `atomic_folder`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lookwider.errors import CheckpointError
+from lookwider.models import Segmenter, create_model
+from lookwider.models.upsampling import UpscoreToImage
+from lookwider.weights.description import (
+    DESCRIPTION,
+    FORMAT,
+    OWN_FILES,
+    WEIGHTS,
+    Description,
+    TensorEntry,
+    describe,
+    json_ready,
+    listed,
+)
+from lookwider.weights.safe_files import (
+    MAX_JSON_BYTES,
+    atomic_folder,
+    existing_folder,
+    parse_json,
+    plain_file,
+    sha256,
+)
+
+MAX_NUMBER = 65_536
+"""Bound of every number in an architecture: a hostile one cannot ask for the whole machine."""
+
+EXACT_IN_FLOAT32 = frozenset({"F32", "F16", "BF16"})
+
+_ENTRIES = TypeAdapter(dict[str, TensorEntry])
+
+
+def save(
+    model: Segmenter,
+    folder: str | Path,
+    *,
+    protocol: Mapping[str, Any] | None = None,
+    scores: Mapping[str, Any] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    extra: Callable[[Path], None] | None = None,
+) -> Path:
+    """Write a model as a checkpoint folder that appears whole or not at all.
+
+    Args:
+        model: what to write.
+        folder: becomes the checkpoint; an older checkpoint there is replaced.
+        protocol: how the model was trained; anything JSON holds, nan becomes null.
+        scores: what it reached, and how that was measured; the same.
+        state: the weights to write when they are not the model's own, such as their running
+            average; the names of ``model.state_dict()``.
+        extra: writes ``training.safetensors`` and ``training.json`` into the folder it is given,
+            so that they appear together with the weights.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        CheckpointError: ``folder`` holds anything that is not part of a checkpoint, a value is
+            not JSON, or ``state`` is not the model's.
+    """
+    target = Path(folder)
+    _check_replaceable(target)
+    tensors = _separate(model.state_dict() if state is None else state)
+    entries = {name: TensorEntry.of(name, t) for name, t in tensors.items()}
+    _compare(_entries(model), entries, "the state given")
+    description = Description.model_validate(
+        {
+            "format": FORMAT,
+            "versions": {name: metadata.version(name) for name in ("lookwider", "torch", "timm")},
+            "architecture": json_ready(model.architecture, "architecture"),
+            "classes": model.classes,
+            "extra_classes": dict(model.extra_classes),
+            "class_map": model.class_map,
+            "preprocessing": model.preprocessing,
+            "alignment": _alignment(model),
+            "protocol": json_ready(protocol or {}, "protocol"),
+            "scores": json_ready(scores or {}, "scores"),
+            "tensors": entries,
+            "sha256": {},
+        }
+    )
+    with atomic_folder(target) as new:
+        if extra is not None:
+            extra(new)
+        save_file(tensors, new / WEIGHTS)
+        files = {path.name: sha256(path) for path in sorted(new.iterdir())}
+        if unknown := set(files) - OWN_FILES:
+            raise CheckpointError(f"a checkpoint has no place for {listed(unknown)}")
+        text = description.with_hashes(files).model_dump_json(indent=1)
+        (new / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def load(folder: str | Path, *, device: str | torch.device = "cpu") -> Segmenter:
+    """Read a checkpoint, or the best one of a training run, as a model in evaluation mode.
+
+    Args:
+        folder: a checkpoint, or a run holding ``best`` or else ``last``.
+        device: where the model is put.
+
+    Raises:
+        CheckpointError: it is missing, incomplete, damaged, newer than this lookwider, or its
+            tensors are not exactly those of its architecture; the message lists them.
+    """
+    folder = checkpoint_folder(folder)
+    description = describe(folder)
+    path = verified_file(folder, WEIGHTS, description)
+    found = tensor_list(path)
+    _compare(description.tensors, found, str(path))
+    with torch.device("meta"):
+        skeleton = _build(folder, description)
+    _compare(_entries(skeleton), found, str(path))
+    model = _build(folder, description)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from error
+    model.load_state_dict(tensors, strict=True)
+    return model.to(device).eval()
+
+
+def checkpoint_folder(folder: str | Path) -> Path:
+    """Return the checkpoint that a path means: itself, or a run's ``best`` or else ``last``.
+
+    A run killed while it renamed ``last`` still holds ``previous``.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    folder = Path(folder)
+    for candidate in (folder, folder / "best", folder / "last", folder / "previous"):
+        existing = existing_folder(candidate)
+        if (existing / DESCRIPTION).exists():
+            return existing
+    reason = f"holds no {DESCRIPTION}, neither itself nor in best/ or last/"
+    raise CheckpointError(
+        f"{folder}: {reason if folder.is_dir() else 'no such folder'}; "
+        "expected a checkpoint or the out= folder of `lookwider train`"
+    )
+
+
+def verified_file(folder: Path, name: str, description: Description) -> Path:
+    """Return the path of a checkpoint's file after comparing its hash.
+
+    Raises:
+        CheckpointError: the file is not listed, missing, not a regular file, or has changed.
+    """
+    if name not in description.sha256:
+        raise CheckpointError(f"{folder}: holds no {name}")
+    path = plain_file(folder, name)
+    if sha256(path) != description.sha256[name]:
+        raise CheckpointError(
+            f"{path}: damaged or truncated: its SHA-256 is not the one in {DESCRIPTION}; "
+            "copy the checkpoint again"
+        )
+    return path
+
+
+def tensor_list(path: Path) -> dict[str, TensorEntry]:
+    """Return types and shapes of the tensors of a safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: the header is longer than the file or than any real one, or malformed.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(size - 8, MAX_JSON_BYTES):
+            raise CheckpointError(
+                f"{path}: got a header of {length} bytes in a file of {size}, expected it inside "
+                f"the file and at most {MAX_JSON_BYTES}; the file is damaged or truncated"
+            )
+        header = parse_json(file.read(length), path)
+    header.pop("__metadata__", None)
+    for entry in header.values():
+        if isinstance(entry, dict):
+            entry.pop("data_offsets", None)
+            entry["shape"] = tuple(entry["shape"]) if "shape" in entry else None
+    try:
+        return _ENTRIES.validate_python(header)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: malformed list of tensors; the file is damaged") from error
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to overwrite what is not a checkpoint: replacing deletes what was there."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: is a file, expected a folder to write")
+    others = {path.name for path in folder.iterdir()} - OWN_FILES
+    if others:
+        raise CheckpointError(
+            f"{folder}: holds {listed(others)}, which saving a checkpoint here would delete; "
+            "choose a new folder"
+        )
+
+
+def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors on the CPU; those that share memory are copied apart."""
+    result: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in state.items():
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        result[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return result
+
+
+def _entries(model: torch.nn.Module) -> dict[str, TensorEntry]:
+    return {name: TensorEntry.of(name, t) for name, t in model.state_dict().items()}
+
+
+def _compare(
+    expected: Mapping[str, TensorEntry], found: Mapping[str, TensorEntry], where: str
+) -> None:
+    """Raise, listing all, when tensors are missing, left over or of another shape or type."""
+    problems = []
+    if missing := expected.keys() - found.keys():
+        problems.append(f"missing: {listed(missing)}")
+    if left_over := found.keys() - expected.keys():
+        problems.append(f"left over: {listed(left_over)}")
+    misfits = [
+        f"{name}: got {found[name]}, expected {expected[name]}"
+        for name in expected.keys() & found.keys()
+        if not _fits(expected[name], found[name])
+    ]
+    if misfits:
+        problems.append(listed(misfits))
+    if problems:
+        raise CheckpointError(f"{where}: tensors do not fit the model: {'; '.join(problems)}")
+
+
+def _fits(expected: TensorEntry, found: TensorEntry) -> bool:
+    exact = {expected.dtype, found.dtype} <= EXACT_IN_FLOAT32
+    return expected.shape == found.shape and (exact or expected.dtype == found.dtype)
+
+
+def _build(folder: Path, description: Description) -> Segmenter:
+    """Make the model that a description asks for, without its weights."""
+    _check_architecture(folder, description)
+    try:
+        keywords = {**description.architecture, "classes": description.classes}
+        # The numbers drawn for weights that are about to be replaced leave no trace.
+        with torch.random.fork_rng(devices=[]):
+            model = create_model(**keywords | {"extra_classes": description.extra_classes})
+    except Exception as error:  # whatever keywords that no one vouches for can cause
+        raise CheckpointError(
+            f"{folder}: its architecture cannot be built: {type(error).__name__}: {error}"
+        ) from error
+    model.class_map = description.class_map
+    model.backbone.preprocessing = description.preprocessing
+    return model
+
+
+def _check_architecture(folder: Path, description: Description) -> None:
+    architecture = description.architecture
+    if architecture.get("pretrained", False) is not False:
+        raise CheckpointError(f"{folder}: its architecture asks for weights from elsewhere")
+    count = architecture.get("num_classes")
+    if count != len(description.classes):
+        raise CheckpointError(
+            f"{folder}: got {len(description.classes)} class names for num_classes={count!r}"
+        )
+    if large := [n for n in _numbers(architecture) if abs(n) > MAX_NUMBER]:
+        raise CheckpointError(
+            f"{folder}: got {large[0]} in its architecture, expected at most {MAX_NUMBER}"
+        )
+
+
+def _alignment(model: Segmenter) -> str:
+    """Return in words how the main head's scores lie in the image."""
+    for module in next(iter(model.heads.values())).modules():
+        if isinstance(module, UpscoreToImage):
+            stride, offset = module.coarse.stride, module.coarse.offset
+            cells = f"cells of {stride:g} pixels, the first centred on pixel {offset:g}"
+            if module.plan is None:
+                return f"{cells}; bilinear interpolation between centres"
+            kind = "fixed" if module.deconvolution is None else "learned"
+            kernel, factor, crop = module.plan
+            return f"{cells}; {kind} deconvolution, kernel {kernel}, stride {factor}, crop {-crop}"
+    return ""
+
+
+def _numbers(value: object) -> list[float]:
+    match value:
+        case int() | float():
+            return [value]
+        case list():
+            return [n for v in value for n in _numbers(v)]
+        case dict():
+            return [n for v in value.values() for n in _numbers(v)]
+    return []
