@@ -43,7 +43,7 @@ def hash_image(shape: list[int]) -> Tensor:
 
 
 def released_name(name: str) -> str | None:
-    """Return a parameter's name in the released FCNs; None for deconvolutions, which have no hash."""
+    """Return a parameter's name in the released FCNs; None for deconvolutions: no hash."""
     if "deconvolution" in name:
         return None
     kind = name.rpartition(".")[2]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import os
+import struct
 import tempfile
-import warnings
+import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +31,27 @@ IMAGE_SUFFIXES = frozenset(
 MAX_PIXELS = 1_000_000_000
 """Larger images are refused before they are decoded; they need tiled reading."""
 
+MAX_BANDS = 32
+"""An array whose first axis is at most this, and the others longer, has its bands first."""
+
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    EOFError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's readers raise on damaged files."""
+
+
+_opening = threading.Lock()
+
 
 @contextmanager
 def open_image(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
@@ -35,34 +59,60 @@ def open_image(path: Path, content: bytes | None = None) -> Iterator[Image.Image
 
     ``content`` holds the file's bytes where it is no file of its own; ``path`` then names it.
     """
+    if content is None:
+        _check_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path if content is None else io.BytesIO(content)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{path}: {image.width} x {image.height} pixels, expected at most "
-                        f"{MAX_PIXELS:,}; cut it into tiles"
-                    )
-                yield image
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
+        with _open_unlimited(path if content is None else io.BytesIO(content)) as image:
+            check_pixels(image.width * image.height, path)
+            yield image
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(f"{path}: no permission to read it") from error
     except UnidentifiedImageError as error:
         size = path.stat().st_size if content is None else len(content)
         raise DataError(f"{path}: not an image that can be read ({size} bytes)") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: far too many pixels for one image: {error}") from error
-    except (OSError, SyntaxError, EOFError, ValueError, KeyError, OverflowError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DAMAGE as error:
         raise DataError(f"{path}: damaged or truncated image: {error}") from error
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what cannot be read as a file; a pipe would be waited for without end."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, expected an image file")
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if not path.is_file():
+        raise DataError(f"{path}: is a pipe or device, expected an image file")
+
+
+def _open_unlimited(source: Path | io.BytesIO) -> Image.Image:
+    """Read a header without Pillow's own limit, which is lower than `MAX_PIXELS`.
+
+    The limit is a global of Pillow's, so one thread at a time.
+    """
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def check_pixels(pixels: int, path: Path) -> None:
+    """Raise a `DataError` for an image that is too large to be decoded whole."""
+    if pixels > MAX_PIXELS:
+        raise DataError(
+            f"{path}: {pixels:,} pixels, expected at most {MAX_PIXELS:,}; cut it into tiles"
+        )
 
 
 def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.generic]:
     """Read an image as (H, W, C): RGB uint8 of ordinary files, all bands of TIFF and .npy.
 
-    The EXIF orientation is applied; transparency is dropped; grey becomes RGB. 16-bit and
-    many-band images keep their depth and bands.
+    The EXIF orientation is applied; transparency is dropped; 8-bit grey becomes RGB. 16-bit grey
+    and many-band images keep their depth and bands; PNGs of 16 bits a colour are read as 8. Of
+    an animation the first frame is read.
 
     Raises:
         DataError: the file is missing, damaged, truncated, empty or too large.
@@ -81,15 +131,27 @@ def pixels_of(image: Image.Image, path: Path) -> npt.NDArray[np.generic]:
     """Return an open image as `read_image` does; ``path`` names it in errors."""
     if image.mode.startswith("I") or image.mode == "F":
         return _as_bands(np.asarray(image), path)
+    return _as_rgb(image)
+
+
+def _as_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # straight to RGB, Pillow warns
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _read_npy(path: Path) -> npt.NDArray[np.generic]:
+    _check_file(path)
     try:
-        array: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Mapped first: a header that promises more than the file holds allocates nothing.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises many kinds on damaged files
         raise DataError(f"{path}: not a readable .npy array: {error}") from error
+    if not isinstance(mapped, np.ndarray):
+        raise DataError(f"{path}: holds several arrays, expected one (.npy, not .npz)")
+    check_pixels(mapped.size // max(1, min(mapped.shape, default=1)), path)
+    array: npt.NDArray[np.generic] = np.array(mapped)
     return array
 
 
@@ -97,9 +159,10 @@ def _read_tiff(path: Path) -> npt.NDArray[np.generic]:
     """Read a TIFF with Pillow where it can (8-bit colour), with tifffile otherwise."""
     try:
         with open_image(path) as image:
-            if image.mode in {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LA"}:
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-            if image.mode.startswith("I;16"):
+            pages = getattr(image, "n_frames", 1)  # several: one band a page, for tifffile
+            if pages == 1 and image.mode in {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LA"}:
+                return _as_rgb(image)
+            if pages == 1 and image.mode.startswith("I;16"):
                 return _as_bands(np.asarray(image).astype(np.uint16), path)
     except DataError:
         if not path.is_file():
@@ -109,27 +172,37 @@ def _read_tiff(path: Path) -> npt.NDArray[np.generic]:
     except ImportError as error:
         raise MissingExtraError("tifffile", "geo", f"reading {path} (many bands)") from error
     try:
-        return _as_bands(tifffile.imread(path), path)
+        with tifffile.TiffFile(path) as file:
+            shape = file.series[0].shape
+            check_pixels(math.prod(shape) // max(1, min(shape)), path)
+            return _as_bands(file.asarray(), path)
+    except DataError:
+        raise
     except Exception as error:  # tifffile raises many kinds on damaged files
         raise DataError(f"{path}: damaged or truncated image: {error}") from error
 
 
 def _as_bands(array: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
-    """Return the array as (H, W, C) of a supported type."""
+    """Return the array as (H, W, C) of a supported type.
+
+    Bands first are recognised by sides longer than `MAX_BANDS`.
+    """
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(
             f"{path}: got an array of shape {array.shape}, expected (H, W) or (H, W, C)"
         )
-    if array.shape[0] < min(array.shape[1:]) and array.shape[0] <= 32:
+    if array.shape[0] <= MAX_BANDS < min(array.shape[1:]):
         array = array.transpose(1, 2, 0)  # bands first, as GeoTIFF readers give it
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:
-        array = array.astype(np.uint16)
-    if array.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32)):
-        if array.dtype != np.dtype(np.float64):
-            raise DataError(f"{path}: pixels are {array.dtype}, expected uint8, uint16 or float32")
-        array = array.astype(np.float32)
+        array = array.astype(np.uint16)  # how Pillow reads some 16-bit files
+    if array.dtype == np.float64:
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            array = array.astype(np.float32)
+    if array.dtype not in (np.uint8, np.uint16, np.float32):
+        raise DataError(f"{path}: pixels are {array.dtype}, expected uint8, uint16 or float32")
     if array.dtype == np.dtype(np.float32) and not np.isfinite(array).all():
         raise DataError(f"{path}: holds NaN or infinite pixels; fill them before use")
     return array
@@ -143,7 +216,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

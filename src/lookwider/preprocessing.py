@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,8 +39,12 @@ class Preprocessing:
             raise LookwiderError(
                 f"got {len(self.mean)} means and {len(self.std)} stds, expected one of each a band"
             )
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std, self.scale)):
+            raise LookwiderError("mean, std and scale must be finite")
         if self.scale <= 0 or min(self.std) <= 0:
             raise LookwiderError("scale and std must be positive")
+        if self.order not in ("rgb", "bgr"):
+            raise LookwiderError(f"got order {self.order!r}, expected 'rgb' or 'bgr'")
         if self.order == "bgr" and len(self.mean) != 3:
             raise LookwiderError(f"order 'bgr' needs 3 bands, got {len(self.mean)}")
 
@@ -71,7 +76,8 @@ class Preprocessing:
         if image.ndim != 3:
             raise LookwiderError(f"got an image of shape {image.shape}, expected (H, W, C)")
         values = image.astype(np.float32) if image.dtype == np.uint16 else image
-        return self.normalise(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))))
+        # A copy, since Pillow's pixels are read-only and PyTorch warns of such.
+        return self.normalise(torch.from_numpy(np.array(values.transpose(2, 0, 1), order="C")))
 
     def fill_value(self) -> tuple[float, ...]:
         """The raw value per band, in RGB order, that normalises to zero: the mean colour."""

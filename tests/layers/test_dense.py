@@ -43,7 +43,8 @@ def build(plan: list[tuple[str, int, int]]) -> nn.Sequential:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    plan=st.lists(layer, min_size=1, max_size=4), extra=st.tuples(st.integers(0, 9), st.integers(0, 9))
+    plan=st.lists(layer, min_size=1, max_size=4),
+    extra=st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
 def test_all_three_agree(plan, extra):
     network = build(plan)
@@ -73,24 +74,25 @@ def test_a_smaller_factor_gives_every_second_fourth_or_eighth_output(factor):
 def test_the_padded_trunk_of_the_release_agrees_inside():
     """With padding inside the network, the two differ at the border alone: there zeros differ."""
     torch.manual_seed(0)
-    trunk = alexnet(["norm1"], style="released").double().eval()
-    image = torch.randn(1, 3, 40, 56, dtype=torch.float64)
+    trunk = alexnet(["conv1"], style="released").eval()
+    image = torch.randn(1, 3, 24, 40)
     with torch.no_grad():
-        stitched = shift_and_stitch(lambda x: trunk(x)[0], image, stride=8)
+        stitched = shift_and_stitch(lambda x: trunk(x)[0], image, stride=4)
         (rewritten,) = at_stride_one(trunk)(image)
-    height, width = (min(a, b) for a, b in zip(stitched.shape[2:], rewritten.shape[2:], strict=True))
-    assert (height, width) >= (200, 220)
-    inside = (..., slice(0, height - 8), slice(0, width - 8))
-    torch.testing.assert_close(stitched[inside], rewritten[inside], rtol=0, atol=1e-10)
+    sizes = zip(stitched.shape[2:], rewritten.shape[2:], strict=True)
+    height, width = (min(a, b) for a, b in sizes)
+    assert (height, width) >= (210, 226)
+    inside = (..., slice(0, height - 4), slice(0, width - 4))
+    torch.testing.assert_close(stitched[inside], rewritten[inside], rtol=0, atol=1e-5)
 
 
 def test_a_factor_that_does_not_divide_the_stride():
-    with pytest.raises(LookwiderError, match="got factor 3, expected a divisor of .* stride 8"):
+    with pytest.raises(LookwiderError, match=r"got factor 3, expected a divisor of .* stride 8"):
         shift_and_stitch(nn.Identity(), torch.zeros(1, 1, 8, 8), stride=8, factor=3)
 
 
 def test_average_pooling_cannot_be_rewritten():
-    with pytest.raises(LookwiderError, match="AvgPool2d.* use shift_and_stitch instead"):
+    with pytest.raises(LookwiderError, match=r"AvgPool2d.* use shift_and_stitch instead"):
         at_stride_one(nn.Sequential(nn.AvgPool2d(2)))
 
 

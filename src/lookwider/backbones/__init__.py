@@ -16,11 +16,17 @@ __all__ = ["BACKBONES", "Backbone", "Features", "Style", "create_backbone", "str
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "alexnet": cast(Callable[..., Backbone], alexnet.alexnet),
     "googlenet": cast(Callable[..., Backbone], googlenet.googlenet),
+    "googlenet_torchvision": cast(Callable[..., Backbone], googlenet.googlenet_torchvision),
     "vgg16": cast(Callable[..., Backbone], vgg.vgg16),
 }
 """The trunks that lookwider builds itself; every other name is timm's."""
 
-_STRIDES = {"alexnet": alexnet.STRIDES, "googlenet": googlenet.STRIDES, "vgg16": vgg.STRIDES}
+_STRIDES = {
+    "alexnet": alexnet.STRIDES,
+    "googlenet": googlenet.STRIDES,
+    "googlenet_torchvision": googlenet.STRIDES,
+    "vgg16": vgg.STRIDES,
+}
 
 
 def stride_layers(name: str, in_channels: int = 3) -> dict[int, str]:
@@ -40,7 +46,7 @@ def create_backbone(
     in_channels: int = 3,
     pretrained: bool = False,
 ) -> Backbone:
-    """Return a trunk by name: alexnet, googlenet, vgg16, or any model of timm.
+    """Return a trunk by name: one of `BACKBONES`, or any model of timm.
 
     Args:
         name: the trunk's name.

@@ -1,7 +1,8 @@
 """GoogLeNet (Szegedy et al. 2015) made fully convolutional: the average pooling is discarded.
 
 FCN, section 4.1: "we use only the final loss layer, and improve performance by discarding the
-final average pooling layer". The layers are torchvision's, with their batch normalisation.
+final average pooling layer". The layers are torchvision's, with batch normalisation; its variant,
+for which it has weights, has 3x3 windows where the paper has 5x5, and a last pooling of 2x2.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torchvision.models import googlenet as torchvision_googlenet
 
 from lookwider.backbones.chain import ChainBackbone
 from lookwider.backbones.pretrained import torchvision_weights
+from lookwider.errors import ConfigError
 from lookwider.preprocessing import Preprocessing, default_preprocessing
 
 CHAIN = (
@@ -33,13 +35,60 @@ def googlenet(
     in_channels: int = 3,
     pretrained: bool = False,
 ) -> ChainBackbone:
-    """Return GoogLeNet without its average pooling and classifier.
+    """Return GoogLeNet as published, without its average pooling and classifier.
 
     Args:
         layers: the maps to return, of `CHAIN`.
         in_channels: bands of the image.
-        pretrained: start from torchvision's ImageNet weights (of three bands).
+        pretrained: not possible here, see `googlenet_torchvision`.
+
+    Raises:
+        ConfigError: pretrained weights were asked for.
     """
+    if pretrained:
+        raise ConfigError(
+            "pretrained=true: torchvision's GoogLeNet weights are of a variant with 3x3 windows "
+            "for the paper's 5x5; use backbone='googlenet_torchvision'"
+        )
+    chain = _chain(in_channels)
+    for name, module in chain.items():
+        if name.startswith("inception"):
+            window = module.get_submodule("branch3.1")
+            reduced = module.get_submodule("branch3.0.conv")
+            widened = module.get_submodule("branch3.1.conv")
+            assert isinstance(reduced, nn.Conv2d)
+            assert isinstance(widened, nn.Conv2d)
+            channels = reduced.out_channels, widened.out_channels
+            window.add_module("conv", nn.Conv2d(*channels, 5, padding=2, bias=False))
+    chain["maxpool4"] = _CeilMaxPool()
+    return ChainBackbone("googlenet", chain, layers, default_preprocessing(in_channels))
+
+
+def googlenet_torchvision(
+    layers: Sequence[str] = tuple(STRIDES.values()),
+    *,
+    in_channels: int = 3,
+    pretrained: bool = False,
+) -> ChainBackbone:
+    """Return torchvision's variant of GoogLeNet, for which it has ImageNet weights.
+
+    Args:
+        layers: the maps to return, of `CHAIN`.
+        in_channels: bands of the image.
+        pretrained: start from torchvision's weights, which were trained on images from -1 to 1.
+    """
+    preprocessing = (
+        Preprocessing((0.5,) * 3, (0.5,) * 3) if pretrained else default_preprocessing(in_channels)
+    )
+    chain = _chain(in_channels)
+    backbone = ChainBackbone("googlenet_torchvision", chain, layers, preprocessing)
+    if pretrained:
+        weights = torchvision_weights("googlenet")
+        backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()})
+    return backbone
+
+
+def _chain(in_channels: int) -> dict[str, nn.Module]:
     network = torchvision_googlenet(
         weights=None, init_weights=False, aux_logits=False, transform_input=False
     )
@@ -48,15 +97,7 @@ def googlenet(
         chain[name] = _CeilMaxPool()
     if in_channels != 3:
         network.conv1.conv = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-    # torchvision's weights were trained on images from -1 to 1
-    preprocessing = (
-        Preprocessing((0.5,) * 3, (0.5,) * 3) if pretrained else default_preprocessing(in_channels)
-    )
-    backbone = ChainBackbone("googlenet", chain, layers, preprocessing)
-    if pretrained:
-        weights = torchvision_weights("googlenet")
-        backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()})
-    return backbone
+    return chain
 
 
 class _CeilMaxPool(nn.Module):

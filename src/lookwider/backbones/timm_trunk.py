@@ -20,7 +20,7 @@ from lookwider.layers.grids import Grid
 from lookwider.layers.receptive_fields import trace_fields
 from lookwider.preprocessing import Preprocessing, default_preprocessing
 
-OWN_NAMES = ("alexnet", "googlenet", "vgg16")
+OWN_NAMES = ("alexnet", "googlenet", "googlenet_torchvision", "vgg16")
 """Trunks that lookwider builds itself."""
 
 

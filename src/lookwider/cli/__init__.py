@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -12,25 +13,41 @@ from lookwider.cli.console import messages
 from lookwider.cli.data import app as data_app
 from lookwider.cli.evaluate import evaluate
 from lookwider.cli.predict import predict
-from lookwider.cli.train import train
+from lookwider.cli.train import train_command
 from lookwider.errors import LookwiderError, MissingExtraError
 
+HELP = """Semantic segmentation that looks at the whole picture before it decides on a pixel.
+
+In the order of use: demo, data check, train, evaluate, predict.
+"""
+
 app = typer.Typer(
-    name="lookwider",
-    help=__import__("lookwider").__doc__,
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
+    name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False
 )
 app.add_typer(data_app, name="data")
-app.command()(train)
+app.command(name="train")(train_command)
 app.command()(evaluate)
 app.command()(predict)
 
 
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Show the version."""
+    if version:
+        from lookwider import __version__
+
+        typer.echo(f"lookwider {__version__}")
+        raise typer.Exit
+
+
 def main() -> None:
-    """Run the command line; mistakes are told without a traceback."""
+    """Run the command line; mistakes are told without a traceback.
+
+    Exit codes: 0 done; 1 done with failures that were listed; 2 a mistake in what was given;
+    130 stopped with Ctrl-C.
+    """
     try:
         app()
     except (LookwiderError, MissingExtraError) as error:

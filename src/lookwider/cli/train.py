@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.table import Table
 
 from lookwider.cli.console import messages, out
@@ -30,18 +31,30 @@ def train(recipe: str, settings: list[str]) -> int:
     """
     # the engine takes seconds to import, and other commands do not need it
     from lookwider.training.recipes import configure
-    from lookwider.training.run import train as run_training
-    from lookwider.training.stopping import StoppedError
 
     values = parse_settings(settings)
     config = configure(recipe, values)
     if "data" not in values:
         messages.print("no data= given: training on the built-in scenes")
+    return run(config, ["lookwider", "train", recipe, *settings])
+
+
+def run(config: TrainConfig, command: list[str]) -> int:
+    """Train a config; see `train`.
+
+    Args:
+        config: of the run.
+        command: the words that continue it, to be shown when it is stopped.
+    """
+    from lookwider.training.run import train as run_training
+    from lookwider.training.stopping import StoppedError
+
     try:
         result = run_training(config, messages)
     except StoppedError as stopped:
-        again = shlex.join(["lookwider", "train", recipe, *settings])
-        messages.print(f"{stopped}; the state is in {config.out}. Continue with:\n  {again}")
+        messages.print(
+            f"{stopped}; the state is in {config.out}. Continue with:\n  {shlex.join(command)}"
+        )
         return 128 + stopped.signal
     _report(config, result)
     return 0
@@ -83,3 +96,27 @@ def print_recipes() -> None:
 
 def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+
+
+def train_command(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe: fcn8s, ...; see --list.", show_default=False)
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="data=PATH backbone=vgg16 steps=4000 out=runs/a ...", show_default=False
+        ),
+    ] = None,
+    show_list: Annotated[
+        bool, typer.Option("--list", help="List the recipes and settings.")
+    ] = False,
+) -> None:
+    """Train a recipe; stop with Ctrl-C and go on with the same command.
+
+    Example: lookwider train fcn8s data=PATH backbone=vgg16 steps=4000 out=runs/a
+    """
+    if show_list or not recipe:
+        print_recipes()
+        return
+    raise typer.Exit(train(recipe, settings or []))

@@ -152,7 +152,8 @@ def _classes(
     if listing.classes is not None and listing.class_map is not None:
         return listing.classes, listing.class_map, ()
     found = propose(scan.label for scan in scans if scan.label is not None)
-    return found.classes, found.class_map, found.notes
+    note = "classes are found from the labels that were read: check them, name them"
+    return found.classes, found.class_map, (note, *found.notes)
 
 
 def _count(
@@ -224,9 +225,11 @@ def _check_values(
         labels = {"": scan.label, **scan.extra}
         files = {"": scan.pair.label, **scan.pair.extra_labels}
         for head, values in labels.items():
-            error = values and decoders[head].decode_counts(values, f"label {files[head]}")[1]
+            if values is None:
+                continue
+            _, error = decoders[head].decode_counts(values, f"label {files[head]}")
             if error is not None:
-                bad.append(BadFile(str(files[head]), str(error)))
+                bad.append(BadFile.of(files[head], error))
     return replace(report, bad=tuple(bad))
 
 

@@ -19,6 +19,12 @@ class BadFile:
     path: str
     reason: str
 
+    @classmethod
+    def of(cls, path: Path, error: Exception) -> BadFile:
+        """Return the file with an error's message, which need not name the file again."""
+        message = str(error).removeprefix("label ").removeprefix(str(path)).removeprefix(":")
+        return cls(str(path), message.strip())
+
 
 @dataclass(frozen=True)
 class PairScan:
@@ -72,7 +78,7 @@ def _scan_image(path: Path, bad: list[BadFile]) -> tuple[tuple[int, int] | None,
         image = read_image(path)
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     except (DataError, MissingExtraError, OSError, MemoryError) as error:
-        bad.append(BadFile(str(path), f"image: {error}"))
+        bad.append(BadFile.of(path, error))
         return None, 0, "", ""
     height, width, bands = image.shape
     return (height, width), bands, str(image.dtype), digest
@@ -85,7 +91,7 @@ def _scan_label(
         stored = read_stored(path)
         values = count_values(stored, f"label {path}")
     except (DataError, OSError, MemoryError) as error:
-        bad.append(BadFile(str(path), str(error)))
+        bad.append(BadFile.of(path, error))
         return None
     if size is not None and stored.values.shape != size:
         height, width = stored.values.shape

@@ -20,10 +20,10 @@ def read_mat_label(path: Path) -> npt.NDArray[np.integer]:
     Raises:
         DataError: the file is missing, damaged, or holds none of the known variables.
     """
+    if not path.is_file():
+        raise DataError(f"label {path}: no such file")
     try:
-        content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
-    except FileNotFoundError as error:
-        raise DataError(f"label {path}: no such file") from error
+        content = scipy.io.loadmat(str(path), appendmat=False, struct_as_record=False)
     except Exception as error:  # SciPy raises many kinds on damaged files
         raise DataError(f"label {path}: damaged or not a MATLAB 5 file: {error}") from error
     held = [name for name in MAT_LABELS if name in content]
@@ -33,8 +33,9 @@ def read_mat_label(path: Path) -> npt.NDArray[np.integer]:
             f"label {path}: holds {', '.join(names) or 'nothing'}, expected one of "
             f"{', '.join(MAT_LABELS)}"
         )
-    value = content[held[0]]
-    array = np.asarray(getattr(value, "Segmentation", value))
+    array = np.asarray(content[held[0]])
+    if array.shape == (1, 1) and hasattr(array[0, 0], "Segmentation"):
+        array = np.asarray(array[0, 0].Segmentation)
     if array.ndim != 2 or array.dtype.kind not in "iuf" or 0 in array.shape:
         raise DataError(
             f"label {path}: {held[0]} is {array.dtype} of shape {array.shape}, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,33 +97,25 @@ def find_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     waiting = [folder]
     while waiting:
         here = waiting.pop()
-        status = here.stat()
-        if (status.st_dev, status.st_ino) in visited:
-            continue
-        visited.add((status.st_dev, status.st_ino))
         try:
-            with os.scandir(here) as entries:
-                listed = [Path(entry) for entry in entries if not entry.name.startswith(".")]
+            status = here.stat()
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            listed = [path for path in here.iterdir() if not path.name.startswith(".")]
+            for path in listed:
+                if path.suffix.lower() in suffixes and (path.is_file() or _is_odd(path)):
+                    found.append(path)
+                elif path.is_dir():
+                    waiting.append(path)
         except PermissionError as error:
-            raise DataError(f"{here}: may not be listed; check its permissions") from error
-        for path in listed:
-            if path.suffix.lower() in suffixes and (path.is_file() or _is_odd(path)):
-                found.append(path)
-            elif _is_folder(path):
-                waiting.append(path)
+            raise DataError(f"{error.filename}: no permission to look at it") from error
     return sorted(found)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _is_odd(path: Path) -> bool:
     """Whether a name that looks like a file is a folder or a link to nothing (or to itself)."""
-    return _is_folder(path) or (path.is_symlink() and not os.path.exists(path))  # noqa: PTH110
+    return path.is_dir() or (path.is_symlink() and not path.exists())
 
 
 def name_of(path: Path, folder: Path) -> str:

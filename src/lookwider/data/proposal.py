@@ -64,7 +64,7 @@ def _agreed_palette(files: list[LabelValues]) -> dict[int, Colour] | None:
 
 def _of_colours(files: list[LabelValues]) -> Proposal:
     kept = sorted({colour for file in files for colour in file.colour_counts() or {}})
-    _check_count(len(kept), "colours")
+    _check_count(kept, "rgb")
     classes = Classes(
         tuple(f"colour {format_value(v, 'rgb')}" for v in kept), tuple(map(unpack_rgb, kept))
     )
@@ -87,7 +87,7 @@ def _of_numbers(values: set[int], palette: dict[int, Colour]) -> Proposal:
         return _binary()
     if not kept:
         raise DataError("every pixel of every label is 255, which is ignored: nothing to learn")
-    _check_count(len(kept), "different numbers")
+    _check_count(kept, "index")
     if 2 * len(kept) > kept[-1] + 1 - kept[0] and kept[0] <= 1 and kept[-1] < MAX_CLASSES:
         return _dense(kept, palette)
     if IGNORE_INDEX in values:
@@ -126,11 +126,15 @@ def _numbered(values: list[int], palette: dict[int, Colour]) -> Classes:
     return Classes(tuple(f"class {v}" for v in values), colours)
 
 
-def _check_count(count: int, what: str) -> None:
-    if count == 1:
-        raise DataError(f"the labels hold one of {what} only, expected two classes or more")
-    if count > MAX_CLASSES:
+def _check_count(kept: list[int], encoding: str) -> None:
+    what = "colours" if encoding == "rgb" else "different numbers"
+    if len(kept) == 1:
         raise DataError(
-            f"labels hold {count:,} {what}, expected at most {MAX_CLASSES} classes; are they "
+            f"all labelled pixels hold {format_value(kept[0], encoding)}, expected two classes or "
+            "more: are these the right labels?"
+        )
+    if len(kept) > MAX_CLASSES:
+        raise DataError(
+            f"labels hold {len(kept):,} {what}, expected at most {MAX_CLASSES} classes; are they "
             "photos, or saved with losses?"
         )

@@ -109,13 +109,16 @@ def facade_colours(canvas: Canvas, building: Building, light: Light, window: Win
     """
     facade = building.facade
     pitch = facade.pitch * canvas.unit
-    across = (window.x - (building.left * canvas.width)) / pitch
-    up = ((building.base * canvas.height) - window.y) / pitch
-    column = np.clip(across.astype(np.intp), 0, MAX_COLUMNS - 1)
-    row = np.clip(up.astype(np.intp), 0, MAX_ROWS - 1)
+    across = (window.x - building.left * canvas.width) / pitch
+    up = (building.base * canvas.height - window.y) / pitch
+    column, row = np.floor(across), np.floor(up)
     dx, dy = across - column - 0.5, up - row - 0.5
-    across_pane = ((facade.glass[0] / 2) - np.abs(dx)) * pitch
-    up_pane = ((facade.glass[1] / 2) - np.abs(dy)) * pitch
+    lamps = facade.lamps[
+        np.clip(row, 0, MAX_ROWS - 1).astype(np.intp),
+        np.clip(column, 0, MAX_COLUMNS - 1).astype(np.intp),
+    ]
+    across_pane = (facade.glass[0] / 2 - np.abs(dx)) * pitch
+    up_pane = (facade.glass[1] / 2 - np.abs(dy)) * pitch
     rim = 0.07 * pitch
     frame, pane = edge(across_pane + rim) * edge(up_pane + rim), edge(across_pane) * edge(up_pane)
     ledge = edge((np.abs(dy) - 0.45) * pitch) * 0.10
@@ -124,8 +127,9 @@ def facade_colours(canvas: Canvas, building: Building, light: Light, window: Win
     low, high = _hazy((0.14, 0.20, 0.28), facade, light), _hazy((0.46, 0.60, 0.70), facade, light)
     dark = rgb(low) + rgb(mix(high, low, 0.5)) * (dy + 0.3)
     lamp = rgb(_LAMP) * (0.92 - 0.3 * dy)
-    lit = (facade.lamps[row, column] < light.lit) * pane
-    return colours * (1 - pane) + dark * (pane - lit) + lamp * lit
+    lit = (lamps < light.lit) * pane
+    painted: F32 = colours * (1 - pane) + dark * (pane - lit) + lamp * lit
+    return painted
 
 
 def _hazy(colour: Rgb, facade: Facade, light: Light) -> Rgb:

@@ -151,8 +151,8 @@ def wave(turns: F32) -> F32:
     """Return a sine-like wave of period 1 and amplitude 1, made of parabolas.
 
     Example:
-        >>> wave(np.array([0, 0.25, 0.5, 0.75], np.float32)).tolist()
-        [0.0, 1.0, 0.0, -1.0]
+        >>> wave(np.array([0, 0.25, 0.75, 1], np.float32)).tolist()
+        [0.0, 1.0, -1.0, 0.0]
     """
     t = turns - np.floor(turns)
     sign = np.where(t < 0.5, np.float32(1), np.float32(-1))

@@ -27,8 +27,9 @@ from lookwider.data.scene_light import Light
 HALO = 1.0
 """Width of the opaque mist around a blob, in blob heights.
 
-A window of side 2 HALO h + 1 pixels centred on any pixel of a blob of height h sees neither water
-nor road. Heights are 0.075 to 0.154 of `Canvas.unit`: 10 to 20 pixels at 128 x 160."""
+A disc of radius HALO h around any pixel of a blob of height h, and so a square window of side
+1.4 HALO h, sees neither water nor road. Heights are 0.075 to 0.154 of `Canvas.unit`: at 128 x 160
+blobs are 10 to 20 pixels high, and windows of 14 to 28 pixels see nothing of the ground."""
 
 HALO_FADE = 2.6
 """Where the mist has gone, in blob heights from the blob."""
@@ -125,13 +126,14 @@ def _paint_mist(canvas: Canvas, vessel: Vessel, light: Light) -> None:
     window = canvas.window(*vessel.box(canvas, HALO_FADE))
     top, base, left, right = vessel.box(canvas)
     height = base - top
-    dx = np.maximum(np.maximum(left - window.x, window.x - right) / height - HALO, 0)
-    dy = np.maximum(np.maximum(top - window.y, window.y - base) / height - HALO, 0)
-    fade = np.sqrt(dx * dx + dy * dy) / (HALO_FADE - HALO)
+    dx = np.maximum(np.maximum(left - window.x, window.x - right), 0)
+    dy = np.maximum(np.maximum(top - window.y, window.y - base), 0)
+    distance = np.sqrt(dx * dx + dy * dy) / height
+    fade = np.maximum(distance - HALO, 0) / (HALO_FADE - HALO)
     rows, columns = (window.y - base) / height, (window.x - left) / height
     puffs = lookup(vessel.texture, rows * 1.3, columns * 0.8) * 0.65
     puffs += lookup(vessel.texture, rows * 3.1, columns * 1.9) * 0.35
-    cover = 1 - smooth(fade * (1.8 - 1.3 * puffs), 0, 1)
+    cover = 1 - smooth(fade * (1.8 - 1.2 * puffs), 0, 1)
     canvas.paint(window, cover, rgb(light.mist) * (0.96 + 0.08 * puffs))
 
 

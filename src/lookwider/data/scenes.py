@@ -83,7 +83,8 @@ def scene(
     Args:
         seed: not negative.
         index: not negative.
-        size: (height, width), each at least `MIN_SIZE`; at every size the composition is the same.
+        size: (height, width), each at least `MIN_SIZE`; sizes of one aspect ratio show the
+            same picture, finer or coarser.
         kind: one of `SCENE_KINDS` instead of the one that was drawn.
 
     Raises:
@@ -92,7 +93,7 @@ def scene(
     Example:
         >>> picture = scene(0, 3, (64, 80))
         >>> picture.image.shape, picture.label.shape, picture.kind
-        ((64, 80, 3), (64, 80), 'lake')
+        ((64, 80, 3), (64, 80), 'bedroom')
     """
     seed, index = _natural("seed", seed), _natural("index", index)
     size = _checked_size(size)

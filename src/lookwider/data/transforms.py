@@ -65,8 +65,7 @@ def crop(sample: Sample, top: int, left: int, size: Size, fill: Fill) -> Sample:
         fill: per band, for what is outside; labels get ignore there.
     """
     height, width = sample.image.shape[:2]
-    rows = slice(max(top, 0), min(top + size[0], height))
-    cols = slice(max(left, 0), min(left + size[1], width))
+    rows, cols = _overlap(top, size[0], height), _overlap(left, size[1], width)
     place = (slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left))
     image = np.empty((*size, sample.image.shape[2]), sample.image.dtype)
     image[:] = _as_dtype(fill, sample)
@@ -256,6 +255,12 @@ class Compose:
         for transform in self.transforms:
             sample = transform(sample)
         return sample
+
+
+def _overlap(start: int, length: int, limit: int) -> slice:
+    """Return the part of ``start .. start + length`` within ``0 .. limit``; it may be empty."""
+    first = min(max(start, 0), limit)
+    return slice(first, max(first, min(start + length, limit)))
 
 
 def _uniform(low: float, high: float) -> float:

@@ -160,7 +160,7 @@ class _Tally:
         if label is None:
             raise DataError(f"{sample.name}: has no label, expected one to evaluate on")
         with _naming(sample.name):
-            labels = torch.from_numpy(np.ascontiguousarray(label)).to(prediction.device)
+            labels = torch.from_numpy(np.array(label)).to(prediction.device)
             return confusion_counts(labels, prediction, len(self.heads[head])).cpu()
 
     def _score(self, sample: Sample, counts: Tensor, prediction: Tensor) -> None:

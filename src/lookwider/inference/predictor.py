@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from lookwider.images import IMAGE_SUFFIXES, read_image
 from lookwider.inference.prefetch import prefetch
 from lookwider.inference.progress import ImageProgress
 from lookwider.models import Segmenter
-from lookwider.predictions import label_path
+from lookwider.predictions import Prediction, label_path
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,23 @@ def predict_files(
             except (LookwiderError, MissingExtraError) as error:
                 report.failed.append(Failure(file.path, str(error)))
             else:
-                try:
-                    prediction.save(out)
-                except OSError as error:
-                    raise LookwiderError(f"cannot write the results: {error}") from error
-                report.written.append(file.name)
+                _write(prediction, out, file, report)
             progress.advance(note=file.name)
     return report
+
+
+def _write(
+    prediction: Prediction, out: str | Path, file: ImageFile, report: PredictionReport
+) -> None:
+    """Write one image's results; what hinders all images stops, what hinders one is reported."""
+    try:
+        prediction.save(out)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise LookwiderError(f"cannot write the results: {error}") from error
+        report.failed.append(Failure(file.path, "its name is too long for its results' names"))
+    else:
+        report.written.append(file.name)
 
 
 @contextmanager

@@ -131,6 +131,8 @@ def read_training_state(folder: Path) -> dict[str, Any]:
     state = unpack(content["state"], _load(paths[TENSORS]))
     if not isinstance(state, dict):
         raise CheckpointError(f"{paths[STATE]}: its state is not a dictionary")
+    # a finished run that is continued for more steps is not at its last batch any more
+    state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
     state["state_dict"] = {PREFIX + name: t for name, t in _load(paths[WEIGHTS]).items()}
     return state
 

@@ -58,6 +58,7 @@ class KeepRun(Checkpoint):
         self.best_mean_iou: float | None = None
         self.best_step = 0
         self.scores: dict[str, Any] = {}
+        self.saved_step = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is best so far."""
@@ -72,6 +73,12 @@ class KeepRun(Checkpoint):
         self.best_mean_iou = state_dict["best_mean_iou"]
         self.best_step = state_dict["best_step"]
         self.scores = state_dict["scores"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note signals here again: the trainer has put its own handler for SIGTERM."""
+        del pl_module
+        self.saved_step = trainer.global_step
+        self.stop.listen()
 
     def on_train_batch_end(
         self,
@@ -144,8 +151,9 @@ class KeepRun(Checkpoint):
         if trainer.is_global_zero:
             rotate(self.run)
         trainer.strategy.barrier("saved")
+        self.saved_step = trainer.global_step
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         number = self.stop.signal
         if number is not None and trainer.global_step < self.max_steps:
-            raise StoppedError(trainer.global_step, number)
+            raise StoppedError(self.saved_step, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader, Subset
 from lookwider.data import SegmentationDataset, open_dataset
 from lookwider.data.loading import Collate, DrawnSamples, OrderedSamples
 from lookwider.data.sample import Sample
-from lookwider.errors import ConfigError
+from lookwider.errors import ConfigError, DataError
 from lookwider.images import write_bytes
 from lookwider.models import Segmenter, create_model, initialise_from
 from lookwider.training.augmentation import training_transform, validation_transform
@@ -229,7 +230,10 @@ def _fit(
             ckpt_path=None if saved is None else str(saved.folder),
         )
     except SystemExit as error:  # the trainer's answer to a second Ctrl-C
-        raise StoppedError(trainer.global_step, stop.signal or 2) from error
+        raise StoppedError(keep.saved_step, stop.signal or signal.SIGINT) from error
+    except DataError as error:
+        # a reading process puts its traceback around the message
+        raise DataError(str(error).rpartition("DataError: ")[2].strip()) from None
     return TrainResult(
         run=config.out,
         steps=trainer.global_step,

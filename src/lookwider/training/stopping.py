@@ -10,53 +10,64 @@ from types import FrameType
 
 from rich.console import Console
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class StoppedError(Exception):
-    """Training stopped on request after saving.
+    """Training stopped on request.
 
     Attributes:
-        step: optimiser steps taken.
+        step: the optimiser step that the saved state continues after; 0 when nothing was saved.
         signal: the signal's number; a command exits with 128 + it.
     """
 
     def __init__(self, step: int, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")
+        saved = f"saved after step {step}" if step else "nothing was saved yet"
+        super().__init__(f"stopped by {signal.Signals(number).name}, {saved}")
         self.step = step
         self.signal = number
 
 
 class StopRequest:
-    """Whether a signal asked to stop; set by `stop_on_signals`, read between steps."""
+    """Whether a signal asked to stop: noted at any time, read between steps.
 
-    def __init__(self) -> None:
+    Args:
+        console: where it is said that the signal was noted.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.signal: int | None = None
+
+    def listen(self) -> None:
+        """Note SIGINT and SIGTERM from now on; a second SIGINT stops at once.
+
+        Python lets only the main thread handle signals; in another this does nothing.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+        self.console.print("stopping after this step; press Ctrl-C again to stop at once")
 
 
 @contextmanager
 def stop_on_signals(console: Console) -> Iterator[StopRequest]:
-    """Note SIGINT and SIGTERM instead of dying of them; a second SIGINT stops at once.
-
-    Previous handlers are put back at the end. Python lets only the main thread handle signals;
-    in another one the request is never set.
-    """
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        if request.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        request.signal = number
-        console.print("stopping after this step; press Ctrl-C again to stop at once")
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Yield a request that listens; the previous handlers are put back at the end."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    request = StopRequest(console)
+    request.listen()
     try:
         yield request
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def ignore_interrupt(worker: int) -> None:

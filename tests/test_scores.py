@@ -1,0 +1,143 @@
+"""ScoreMap against the plain computation on upsampled logits, in value and gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from lookwider import scores as scores_module
+from lookwider.errors import LookwiderError
+from lookwider.layers.taps import Taps
+from lookwider.scores import ScoreMap
+
+
+def taps(kind: str, length: int, size: int) -> Taps:
+    if kind == "aligned":
+        return Taps.aligned(length, size)
+    if kind == "half_pixel":
+        return Taps.half_pixel(length, size)
+    stride = -(-size // length) + 1
+    return Taps.deconvolution(length, 2 * stride, stride, stride // 2, size)
+
+
+def plain_logits(kind: str, coarse: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Upsample with PyTorch's own operators, without taps."""
+    if kind in ("aligned", "half_pixel"):
+        return functional.interpolate(
+            coarse, size, mode="bilinear", align_corners=kind == "aligned"
+        )
+    channels = coarse.shape[1]
+    strides = [-(-s // n) + 1 for s, n in zip(size, coarse.shape[2:], strict=True)]
+    lines = [(1 - (torch.arange(2 * s) - s + 0.5).abs() / s).to(coarse.dtype) for s in strides]
+    weight = torch.outer(*lines)[None, None].expand(channels, 1, -1, -1)
+    full = functional.conv_transpose2d(coarse, weight, stride=strides, groups=channels)
+    top, left = (s // 2 for s in strides)
+    return full[:, :, top : top + size[0], left : left + size[1]]
+
+
+@pytest.fixture(params=[1, 2**24], ids=["strips of one row", "one strip"])
+def strip_bytes(request, monkeypatch):
+    monkeypatch.setattr(scores_module, "STRIP_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("strip_bytes")
+@pytest.mark.parametrize("kind", ["aligned", "half_pixel", "deconvolution"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batch"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_everything_equals_the_plain_computation(kind, reduction, weighted, smoothing):
+    torch.manual_seed(0)
+    coarse = torch.randn(2, 5, 4, 6, dtype=torch.float64, requires_grad=True)
+    size = (13, 17)
+    labels = torch.randint(0, 5, (2, *size))
+    labels[torch.rand(labels.shape) < 0.3] = 255
+    weight = torch.rand(5, dtype=torch.float64) if weighted else None
+    score_map = ScoreMap(coarse, taps(kind, 4, 13), taps(kind, 6, 17))
+    plain = plain_logits(kind, coarse, size)
+    torch.testing.assert_close(score_map.logits(), plain)
+    torch.testing.assert_close(score_map.labels().long(), plain.argmax(1))
+    torch.testing.assert_close(
+        score_map.probabilities().double(), plain.softmax(1), atol=1e-6, rtol=0
+    )
+    loss = score_map.cross_entropy(
+        labels, weight=weight, reduction=reduction, label_smoothing=smoothing
+    )
+    expected = functional.cross_entropy(
+        plain,
+        labels,
+        weight=weight,
+        ignore_index=255,
+        reduction="mean" if reduction == "mean" else "sum",
+        label_smoothing=smoothing,
+    ) / (2 if reduction == "batch" else 1)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, coarse)[0], torch.autograd.grad(expected, coarse)[0]
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sides=st.tuples(*[st.integers(1, 6)] * 2),
+    size=st.tuples(*[st.integers(1, 40)] * 2),
+    classes=st.integers(1, 9),
+    kind=st.sampled_from(["aligned", "half_pixel", "deconvolution"]),
+)
+def test_any_size(sides, size, classes, kind):
+    coarse = torch.randn(1, classes, *sides, dtype=torch.float64)
+    score_map = ScoreMap(coarse, taps(kind, sides[0], size[0]), taps(kind, sides[1], size[1]))
+    plain = plain_logits(kind, coarse, size)
+    torch.testing.assert_close(score_map.logits(), plain)
+    chosen = plain.gather(1, score_map.labels()[:, None].long())
+    torch.testing.assert_close(chosen[:, 0], plain.amax(1))
+
+
+def test_the_gradient_is_right_to_second_order():
+    coarse = torch.randn(1, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 3, (1, 5, 7))
+
+    def loss(scores: torch.Tensor) -> torch.Tensor:
+        return ScoreMap(scores, Taps.aligned(2, 5), Taps.half_pixel(3, 7)).cross_entropy(labels)
+
+    assert torch.autograd.gradcheck(loss, (coarse,))
+    assert torch.autograd.gradgradcheck(loss, (coarse,))
+
+
+def test_nothing_valid_is_a_loss_of_zero_with_zero_gradient():
+    coarse = torch.randn(1, 3, 2, 2, requires_grad=True)
+    score_map = ScoreMap(coarse, Taps.aligned(2, 4), Taps.aligned(2, 4))
+    loss = score_map.cross_entropy(torch.full((1, 4, 4), 255))
+    loss.backward()
+    assert loss.item() == 0
+    assert (coarse.grad == 0).all()
+
+
+def test_the_loss_is_float32_under_autocast():
+    coarse = (100 * torch.randn(1, 3, 4, 4)).bfloat16().requires_grad_()
+    score_map = ScoreMap(coarse, Taps.aligned(4, 16), Taps.aligned(4, 16))
+    labels = torch.randint(0, 3, (1, 16, 16))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = score_map.cross_entropy(labels)
+    expected = ScoreMap(coarse.float(), score_map.rows, score_map.cols).cross_entropy(labels)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected)
+
+
+def test_ties_go_to_the_lower_class():
+    score_map = ScoreMap(torch.zeros(1, 4, 2, 2), Taps.aligned(2, 5), Taps.aligned(2, 5))
+    assert (score_map.labels() == 0).all()
+    assert score_map.labels().dtype == torch.uint8
+
+
+def test_errors():
+    score_map = ScoreMap(torch.zeros(1, 4, 2, 2), Taps.aligned(2, 5), Taps.aligned(2, 5))
+    with pytest.raises(LookwiderError, match=r"labels of shape \(1, 4, 4\), expected \(1, 5, 5\)"):
+        score_map.cross_entropy(torch.zeros(1, 4, 4, dtype=torch.long))
+    with pytest.raises(LookwiderError, match="got reduction 'max', expected"):
+        score_map.cross_entropy(torch.zeros(1, 5, 5, dtype=torch.long), reduction="max")
+    damaged = ScoreMap(torch.full((1, 4, 2, 2), torch.nan), score_map.rows, score_map.cols)
+    with pytest.raises(LookwiderError, match="scores hold NaN"):
+        damaged.labels()

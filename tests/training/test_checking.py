@@ -1,0 +1,76 @@
+from typing import Any
+
+import pytest
+
+from lookwider.data.scenes import SceneDataset
+from lookwider.errors import ConfigError
+from lookwider.models import create_model
+from lookwider.training.checking import check_run
+from lookwider.training.hardware import choose_precision
+from lookwider.training.recipes import configure
+
+
+def check(size: tuple[int, int] = (64, 64), val: Any = None, **settings: Any) -> None:
+    data = SceneDataset(2, size)
+    model = create_model("fcn32s", backbone="test_efficientnet", classes=data.classes)
+    values = {"crop_size": "64,64", "backbone": "test_efficientnet"} | settings
+    check_run(configure("fcn32s", values), data, val, model)
+
+
+def test_usual_settings_pass() -> None:
+    check()
+
+
+def test_lone_value_of_batch_norm_is_named() -> None:
+    message = r"batch normalisation of backbone\..* would see one value .* set batch_size=2"
+    with pytest.raises(ConfigError, match=message):
+        check(crop_size="32,32", batch_size=1)
+    check(crop_size="32,32", batch_size=2)
+    check(crop_size="64,64", batch_size=1)
+
+
+def test_crop_far_larger_than_the_images() -> None:
+    with pytest.raises(ConfigError, match="crop_size=400,64 is more than twice the images"):
+        check(crop_size="400,64")
+
+
+def test_classes_that_do_not_fit() -> None:
+    data = SceneDataset(1, (64, 64))
+    config = configure("fcn32s", {"crop_size": "64,64"})
+    model = create_model("fcn32s", backbone="test_efficientnet", num_classes=2)
+    with pytest.raises(ConfigError, match=r"the model tells 2 classes apart, the data has \d+"):
+        check_run(config, data, None, model)
+
+
+class Odd:
+    def __init__(self, count: int, names: tuple[str, ...], label: Any = None) -> None:
+        self.count = count
+        self.classes = SceneDataset(1, (32, 32)).classes.named(names)
+        self.label = label
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        scene = SceneDataset(1, (64, 64))[0]
+        return type(scene)(scene.image, self.label, "bare")
+
+
+def test_empty_split_other_classes_and_no_label() -> None:
+    with pytest.raises(ConfigError, match="the split 'val' of scenes has no sample"):
+        check(val=Odd(0, ("a",)))
+    with pytest.raises(ConfigError, match="the splits 'train' and 'val' have other classes"):
+        check(val=Odd(1, ("a",)))
+    model = create_model("fcn32s", backbone="test_efficientnet", num_classes=1)
+    with pytest.raises(ConfigError, match="'bare' of split 'train' has no label to train on"):
+        check_run(configure("fcn32s"), Odd(1, ("a",)), None, model)
+
+
+def test_precision_by_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configure("fcn32s", {"accelerator": "cpu"})
+    for amx, expected in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda amx=amx: amx)
+        assert choose_precision(config) == expected
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
+    assert choose_precision(configure("fcn32s", {"accelerator": "gpu"})) == "bf16-mixed"
+    assert choose_precision(configure("fcn32s", {"precision": "32-true"})) == "32-true"
