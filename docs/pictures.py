@@ -35,9 +35,7 @@ TAKEN = {
 def scenes_picture() -> Image.Image:
     """Return the kinds of scene: the images above, their labels laid over below."""
     height, width = SIZE
-    sheet = Image.new(
-        "RGB", (len(SHOWN) * (width + GAP) - GAP, 2 * (height + GAP) - GAP), "white"
-    )
+    sheet = Image.new("RGB", (len(SHOWN) * (width + GAP) - GAP, 2 * (height + GAP) - GAP), "white")
     for column, (index, kind) in enumerate(SHOWN):
         shown = scene(0, index, SIZE, kind=kind)
         left = column * (width + GAP)

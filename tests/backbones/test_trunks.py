@@ -93,7 +93,7 @@ def test_no_network_is_an_error_that_says_what_to_do(monkeypatch):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(ConfigError, match="could not be downloaded .*Name or service not known"):
+    with pytest.raises(ConfigError, match=r"could not be downloaded .*Name or service not known"):
         pretrained.torchvision_weights("vgg16")
 
 
@@ -127,7 +127,7 @@ def test_a_layer_includes_its_relu():
 def test_unknown_trunks():
     with pytest.raises(ConfigError, match="unknown backbone 'resnet81'; did you mean"):
         create_backbone("resnet81")
-    with pytest.raises(ConfigError, match="timm's .* gives no feature maps"):
+    with pytest.raises(ConfigError, match=r"timm's .* gives no feature maps"):
         stride_layers("mixer_b16_224")
 
 

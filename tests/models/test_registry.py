@@ -12,7 +12,7 @@ from lookwider.models import MODELS, create_model, model_options
 
 
 def test_unknown_names():
-    with pytest.raises(ConfigError, match="unknown model 'fcn8'; did you mean 'fcn8s'?"):
+    with pytest.raises(ConfigError, match="unknown model 'fcn8'; did you mean 'fcn8s'"):
         create_model("fcn8")
     with pytest.raises(ConfigError, match="unknown option of fcn8s 'upsample'; did you mean 'ups"):
         create_model("fcn8s", upsample="fixed")

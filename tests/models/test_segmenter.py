@@ -56,11 +56,30 @@ def test_predicting_leaves_the_mode_alone(model):
     model.eval()
 
 
+def test_shift_and_stitch_is_the_network_at_every_shift(model):
+    """Scores at stride 1 are the coarse scores of the image shifted by so many pixels."""
+    torch.manual_seed(0)
+    images = torch.randn(1, 3, 64, 80)
+    with torch.no_grad():
+        dense = model.dense_scores(images, factor=8)
+        shifted = model.scores(torch.nn.functional.pad(images, (3, 0, 5, 0)))["main"].scores
+        torch.testing.assert_close(
+            dense.scores[..., 3::8, 5::8], shifted[..., 1:, 1:][..., :8, :10]
+        )
+        assert torch.equal(model.dense_scores(images, factor=1).logits(), model(images))
+    assert dense.size == (64, 80)
+    assert model.predict(np.zeros((20, 30, 3), np.uint8), shift_and_stitch=2).labels.shape == (
+        20,
+        30,
+    )
+    with pytest.raises(LookwiderError, match=r"got factor 3, expected a divisor of .* stride 8"):
+        model.dense_scores(images, factor=3)
+
+
 def test_preprocess_gives_what_the_trunk_takes(model):
     image = np.full((2, 3, 3), 255, np.uint8)
-    expected = [
-        (1 - m) / s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
-    ]
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    expected = [(1 - m) / s for m, s in zip(mean, std, strict=True)]
     result = model.preprocess(image)
     assert result.shape == (1, 3, 2, 3)
     assert result[0, :, 0, 0].tolist() == pytest.approx(expected, rel=1e-5)

@@ -25,9 +25,8 @@ def test_a_folder_is_made_and_replaced(tmp_path):
 
 def test_an_error_leaves_the_target_as_it_was(tmp_path):
     fill(tmp_path / "target", "one")
-    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "target") as new:
-        (new / "a").write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "target") as new:
+        (new / "nowhere" / "a").write_text("half")
     assert (tmp_path / "target" / "a").read_text() == "one"
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
@@ -76,15 +75,16 @@ def test_killed_at_any_step_a_whole_folder_is_found_and_the_next_one_replaces_it
 
 def test_each_rename_cut_off_leaves_a_whole_folder(tmp_path, monkeypatch):
     target = tmp_path / "target"
+    rename = type(target).replace
     for cut in range(2):
         fill(target, "old")
         renames = []
 
-        def replace(path, other, real=type(target).replace, cut=cut, renames=renames):
+        def replace(path, other, cut=cut, renames=renames):
             renames.append(other)
             if len(renames) > cut:
                 raise SystemError("cut")
-            return real(path, other)
+            return rename(path, other)
 
         with monkeypatch.context() as patch:
             patch.setattr(type(target), "replace", replace)

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from lookwider.cli.console import messages
 from lookwider.cli.data import app as data_app
+from lookwider.cli.demo import demo
 from lookwider.cli.evaluate import evaluate
 from lookwider.cli.predict import predict
 from lookwider.cli.train import train_command
@@ -24,6 +25,7 @@ In the order of use: demo, data check, train, evaluate, predict.
 app = typer.Typer(
     name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False
 )
+app.command()(demo)
 app.add_typer(data_app, name="data")
 app.command(name="train")(train_command)
 app.command()(evaluate)

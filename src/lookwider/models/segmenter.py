@@ -18,7 +18,9 @@ from lookwider.classes import Classes, ClassMap
 from lookwider.context import Context, Summary
 from lookwider.errors import LookwiderError
 from lookwider.images import read_image
+from lookwider.layers.dense import shift_and_stitch, stitched_grid
 from lookwider.layers.grids import Grid
+from lookwider.layers.taps import Taps
 from lookwider.predictions import Prediction
 from lookwider.preprocessing import Preprocessing
 from lookwider.scores import ScoreMap
@@ -139,6 +141,32 @@ class Segmenter(nn.Module):
         features = self.features(images)
         return self.classify(features, self.context.summarise(features), _size(images))
 
+    def dense_scores(self, images: Tensor, factor: int) -> ScoreMap:
+        """Return the main head's scores on a grid ``factor`` times finer, by shift-and-stitch.
+
+        The network runs ``factor ** 2`` times on shifted images; between the denser scores the
+        upsampling is bilinear (FCN, section 3.2). A factor of 1 is the plain network.
+
+        Shape:
+            (N, C, H, W) preprocessed images of any size.
+
+        Raises:
+            LookwiderError: the factor does not divide the stride of the scores.
+        """
+        main = next(iter(self.heads))
+        if factor == 1:
+            return self.scores(images)[main]
+        coarse = self.segmentation_heads()[0].grid
+        stitched = shift_and_stitch(
+            lambda shifted: self.scores(shifted)[main].scores, images, int(coarse.stride), factor
+        )
+        grid = stitched_grid(coarse, factor)
+        rows, cols = (
+            Taps.centred(places, pixels, grid.stride, grid.offset)
+            for places, pixels in zip(stitched.shape[-2:], _size(images), strict=True)
+        )
+        return ScoreMap(stitched, rows, cols)
+
     def features(self, images: Tensor) -> Features:
         """Return the trunk's feature maps, fine to coarse."""
         self._check(images)
@@ -163,12 +191,15 @@ class Segmenter(nn.Module):
         """
         return self.preprocessing(image_array(image))[None].to(self.device)
 
-    def predict(self, image: ImageLike, *, probabilities: bool = False) -> Prediction:
+    def predict(
+        self, image: ImageLike, *, probabilities: bool = False, shift_and_stitch: int = 1
+    ) -> Prediction:
         """Segment one image of any size.
 
         Args:
             image: a path, a PIL image, or an (H, W, C) array in RGB order.
             probabilities: also return the probability of every class at every pixel.
+            shift_and_stitch: how many times denser than the network's own the scores are.
 
         Raises:
             LookwiderError: the image cannot be read or has other bands than the model.
@@ -178,7 +209,7 @@ class Segmenter(nn.Module):
         self.eval()
         try:
             with torch.inference_mode():
-                scores = next(iter(self.scores(self.preprocess(array)).values()))
+                scores = self.dense_scores(self.preprocess(array), shift_and_stitch)
                 labels = scores.labels()[0].cpu().numpy()
                 shares = scores.probabilities()[0].cpu().numpy() if probabilities else None
         finally:

@@ -1,5 +1,5 @@
 """Pages about a run: what was trained, how it was measured, what it gets wrong."""
 
-from lookwider.report.page import Breakdown, Command, Gallery, render
+from lookwider.report.page import Breakdown, BreakdownRow, Command, Gallery, render
 
-__all__ = ["Breakdown", "Command", "Gallery", "render"]
+__all__ = ["Breakdown", "BreakdownRow", "Command", "Gallery", "render"]

@@ -84,7 +84,9 @@ def curve(title: str, steps: Sequence[int], values: Sequence[float], unit: str =
         >>> drawn.description
         'loss: 3 at step 10, 1.5 at step 20; least 1.5 at step 20'
     """
-    ticks = [np.asarray(_locator(n).tick_values(0, max(v) or 1)) for n, v in ((6, steps), (5, values))]
+    ticks = [
+        np.asarray(_locator(n).tick_values(0, max(v) or 1)) for n, v in ((6, steps), (5, values))
+    ]
     right, top = max(steps[-1], 1), float(ticks[1][-1])
 
     def x(step: float) -> float:
@@ -196,7 +198,9 @@ def pictures(example: Example, classes: Classes) -> tuple[Picture, ...]:
         _photo("image", displayable(example.image), f"{name}, the image"),
         _labels("truth", example.label, classes),
         _labels("prediction", example.prediction, classes),
-        _photo("errors", errors(example), f"in red what is wrong: {100 * share:.1f} % of the pixels"),
+        _photo(
+            "errors", errors(example), f"in red what is wrong: {100 * share:.1f} % of the pixels"
+        ),
     )
 
 

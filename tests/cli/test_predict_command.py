@@ -1,0 +1,94 @@
+"""`lookwider predict`: exit codes, the table of failures, JSON, Ctrl-C."""
+
+import json
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lookwider.classes import Classes
+from lookwider.cli import app
+from lookwider.errors import DataError
+from lookwider.inference.progress import ImageProgress
+from lookwider.models import create_model
+from lookwider.weights import save
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    model = create_model("fcn32s", backbone="test_resnet", classes=Classes.named(["a", "b"]))
+    return save(model, tmp_path_factory.mktemp("run") / "best").parent
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("a.png", "sub/b.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 9)).save(path)
+    return tmp_path / "photos"
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
+
+
+def test_all_good(run, photos, tmp_path):
+    result = call(run, photos, "--out", tmp_path / "out", "--probabilities")
+    assert result.exit_code == 0, result.output
+    written = sorted(
+        path.relative_to(tmp_path / "out").as_posix()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    )
+    assert written == [
+        "a.png",
+        "a_overlay.jpg",
+        "a_probabilities.npz",
+        "sub/b.png",
+        "sub/b_overlay.jpg",
+        "sub/b_probabilities.npz",
+    ]
+    assert "2 of 2 images segmented" in result.stderr
+    assert "next: look at" in result.stderr
+
+
+def test_some_failed_and_a_second_call_skips(run, photos, tmp_path):
+    (photos / "[red]broken.png").write_text("x")
+    for expected in ("2 of 3 images segmented", "2 were there already"):
+        result = call(run, photos, "--out", tmp_path / "out", "--skip-existing")
+        assert result.exit_code == 1
+        assert expected in result.stderr
+        assert "not an image" in result.stderr
+    result = call(run, photos, "--out", tmp_path / "out", "--skip-existing", "--json")
+    content = json.loads(result.stdout)
+    assert (content["written"], content["skipped"]) == ([], ["a", "sub/b"])
+    assert content["failed"][0]["path"].endswith("[red]broken.png")
+
+
+def test_names_that_are_no_text_are_reported_and_segmented(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    strange = tmp_path / "in" / b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    Image.new("RGB", (5, 5)).save(strange)
+    (tmp_path / "in" / b"bad\xe9.png".decode("utf-8", "surrogateescape")).write_text("x")
+    result = call(run, tmp_path / "in", "--out", tmp_path / "out")
+    assert result.exit_code == 1, result.output
+    assert "bad\\udce9" in result.stderr
+    assert "1 of 2 images segmented" in result.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(run, photos, tmp_path, monkeypatch):
+    def stop(self, images=1, note=""):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ImageProgress, "advance", stop)
+    result = call(run, photos, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert "1 of 2 images segmented" in result.stderr
+    assert "--skip-existing" in result.stderr
+
+
+def test_nothing_to_segment(run, tmp_path):
+    result = call(run, tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert isinstance(result.exception, DataError)
+    assert "no such file or folder" in str(result.exception)
