@@ -14,7 +14,7 @@ test:  ## every test, with the coverage of the package
 	pytest --cov --cov-report=term-missing:skip-covered
 
 bench:  ## every benchmark, one after the other
-	set -e; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; python "$$benchmark"; done
+	set -e; for benchmark in $$(grep -l __main__ benchmarks/*.py); do echo "== $$benchmark"; python "$$benchmark"; done
 
 docs:  ## the documentation, into $(SITE)/index.html
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir $(SITE)

@@ -63,8 +63,13 @@ def test_exif_orientation_is_applied_as_opencv_does(tmp_path, orientation):
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("1", ".png"), ("L", ".png"), ("LA", ".png"), ("RGBA", ".png"), ("P", ".gif")]
-    + [("CMYK", ".jpg"), ("CMYK", ".tif"), ("YCbCr", ".jpg"), ("L", ".tif"), ("P", ".tif")],
+    [
+        *[(mode, ".png") for mode in ("1", "L", "LA", "RGBA", "P")],
+        *[(mode, ".tif") for mode in ("1", "L", "P", "RGBA", "CMYK")],
+        ("P", ".gif"),
+        ("CMYK", ".jpg"),
+        ("YCbCr", ".jpg"),
+    ],
 )
 def test_every_mode_becomes_rgb(tmp_path, mode, suffix):
     path = saved(tmp_path / f"a{suffix}", Image.fromarray(RGB).convert(mode))

@@ -22,7 +22,7 @@ def test_imagenet_equals_torchvision():
     torch.testing.assert_close(IMAGENET(IMAGE), torch.Tensor(theirs))
 
 
-def test_caffe_subtracts_the_mean_of_bgr(facts):
+def test_caffe_subtracts_the_mean_of_bgr():
     means = [104.00699, 116.66877, 122.67892]
     expected = (IMAGE[:, :, ::-1].astype(np.float32) - np.float32(means)).transpose(2, 0, 1)
     torch.testing.assert_close(CAFFE_VOC(IMAGE), torch.from_numpy(expected))

@@ -178,7 +178,7 @@ def test_a_run_means_its_best_checkpoint_or_else_its_last(saved, tmp_path):
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_damage_never_gets_in(model, saved, tmp_path_factory, data):
@@ -211,7 +211,6 @@ HOSTILE = {
         lambda c: c["sha256"].update({"../../x": "0"}),
         r"got hashes of \.\./\.\./x, .*expected model.safetensors",
     ),
-    "no hash": (lambda c: c.update(sha256={"training.json": "0"}), None),
     "number for text": (lambda c: c.update(alignment=3), "alignment: Input should be a valid str"),
     "architecture": (
         lambda c: c["architecture"].update(evil=1),

@@ -1,8 +1,9 @@
 """Folders that are whole at every moment, and files that are not trusted."""
 
 import os
-import subprocess
-import sys
+import shutil
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -31,46 +32,41 @@ def test_an_error_leaves_the_target_as_it_was(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from lookwider.weights.safe_files import atomic_folder
+def replace_until_killed(target, steps):
+    """Replace a folder in this process, which kills itself before file operation ``steps``."""
 
-steps = int(sys.argv[2])
+    def dying(original):
+        def call(*arguments, **keywords):
+            nonlocal steps
+            steps -= 1
+            if steps < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **keywords)
 
-def dying(original):
-    def call(*arguments, **keywords):
-        global steps
-        steps -= 1
-        if steps < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **keywords)
-    return call
+        return call
 
-import shutil
-os.fsync, Path.replace, shutil.rmtree, Path.mkdir = map(
-    dying, (os.fsync, Path.replace, shutil.rmtree, Path.mkdir)
-)
-with atomic_folder(sys.argv[1]) as new:
-    (new / "a").write_text("new")
-print("finished")
-"""
+    os.fsync, shutil.rmtree = dying(os.fsync), dying(shutil.rmtree)
+    Path.replace, Path.mkdir = dying(Path.replace), dying(Path.mkdir)
+    fill(target, "new")
+    os._exit(0)
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_killed_at_any_step_a_whole_folder_is_found_and_the_next_one_replaces_it(tmp_path):
-    for steps in range(12):
+    for steps in range(20):
         target = tmp_path / str(steps) / "target"
         fill(target, "old")
-        script = [sys.executable, "-c", KILLED, str(target), str(steps)]
-        finished = subprocess.run(script, capture_output=True, check=False).stdout
+        child = os.fork()
+        if child == 0:
+            replace_until_killed(target, steps)
+        _, status = os.waitpid(child, 0)
         assert (existing_folder(target) / "a").read_text() in {"old", "new"}
         fill(target, "next")
         assert (target / "a").read_text() == "next"
         assert [path.name for path in target.parent.iterdir()] == ["target"]
-        if finished:
+        if status == 0:
             return
-    raise AssertionError("the last steps were not reached")
+    raise AssertionError("the last step was not reached")
 
 
 def test_each_rename_cut_off_leaves_a_whole_folder(tmp_path, monkeypatch):

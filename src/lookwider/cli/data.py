@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lookwider.cli.console import messages, out
-from lookwider.data.doctor import check_dataset
-from lookwider.data.doctor_report import DataReport
+from lookwider.data.doctor.check import check_dataset
+from lookwider.data.doctor.report import DataReport
 from lookwider.data.layouts import LAYOUTS
 from lookwider.errors import ConfigError
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lookwider.classes import Classes, ClassMap, Colour, distinct_colours
 from lookwider.data.labels import format_value, unpack_rgb
-from lookwider.data.pairs import read_names
+from lookwider.data.readers.pairs import read_names
 from lookwider.errors import DataError
 
 HexColour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from lookwider.classes import Colour
-from lookwider.data.mat import read_mat_label
+from lookwider.data.readers.mat import read_mat_label
 from lookwider.errors import DataError
 from lookwider.images import MAX_PIXELS, open_image
 

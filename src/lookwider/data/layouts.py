@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lookwider.classes import Classes, ClassMap
-from lookwider.data import (
+from lookwider.data.class_files import find_class_file, read_class_file
+from lookwider.data.labels import LabelValues, count_values, read_stored
+from lookwider.data.parallel import map_files
+from lookwider.data.proposal import Proposal, propose
+from lookwider.data.readers import (
     ade20k,
     camvid,
     cityscapes,
@@ -18,15 +22,11 @@ from lookwider.data import (
     siftflow,
     voc,
 )
-from lookwider.data.class_files import find_class_file, read_class_file
-from lookwider.data.files import FileDataset
-from lookwider.data.huggingface import HuggingFaceDataset
-from lookwider.data.labels import LabelValues, count_values, read_stored
-from lookwider.data.pairs import Listing, join_listings
-from lookwider.data.parallel import map_files
-from lookwider.data.proposal import Proposal, propose
+from lookwider.data.readers.files import FileDataset
+from lookwider.data.readers.huggingface import HuggingFaceDataset
+from lookwider.data.readers.pairs import Listing, join_listings
 from lookwider.data.sample import SegmentationDataset
-from lookwider.data.scene_options import open_scenes
+from lookwider.data.scenes.options import open_scenes
 from lookwider.errors import ConfigError, DataError, unknown_name
 
 _log = logging.getLogger("lookwider.data")

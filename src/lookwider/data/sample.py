@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from lookwider.classes import ClassMap, Classes
+from lookwider.classes import Classes, ClassMap
 
 ImageArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 LabelArray = npt.NDArray[np.uint8]

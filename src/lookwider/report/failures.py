@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from torch import Tensor
 
-from lookwider.data.scene_classes import FAILURE_KINDS, PROBES, SceneClass
+from lookwider.data.scenes.classes import FAILURE_KINDS, PROBES, SceneClass
 
 LOOKALIKES: dict[SceneClass, tuple[SceneClass, ...]] = {
     SceneClass.BOAT: (SceneClass.CAR,),

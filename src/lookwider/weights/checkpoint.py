@@ -29,6 +29,7 @@ the model made and filled. A folder is replaced whole; see `atomic_folder`.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -218,9 +219,8 @@ def tensor_list(path: Path) -> dict[str, TensorEntry]:
     for entry in header.values():
         if isinstance(entry, dict):
             entry.pop("data_offsets", None)
-            entry["shape"] = tuple(entry["shape"]) if "shape" in entry else None
     try:
-        return _ENTRIES.validate_python(header)
+        return _ENTRIES.validate_json(json.dumps(header))
     except ValidationError as error:
         raise CheckpointError(f"{path}: malformed list of tensors; the file is damaged") from error
 

@@ -1,0 +1,74 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lookwider import demo as job
+from lookwider.cli import app
+from lookwider.cli import demo as command
+from lookwider.data.scenes import SCENE_CLASSES
+from lookwider.demo import DemoResult
+from lookwider.errors import ConfigError
+from lookwider.evaluation import ClassScores, Evaluation
+from lookwider.report.failures import failure_scores
+from lookwider.training.run import TrainResult
+from lookwider.training.stopping import StoppedError
+
+
+def finished(out: Path, **settings: Any) -> DemoResult:
+    del settings
+    scores = ClassScores(SCENE_CLASSES, 10 * torch.eye(21, dtype=torch.int64) + 1)
+    evaluation = Evaluation(scores, {}, (), (), 1.0)
+    files = {"report": out / "report.html", "table": out / "table.csv"}
+    training = TrainResult(out / "run", 2, 0.5, 2, 1.0, {})
+    return DemoResult(
+        out, out / "run", files["report"], evaluation, failure_scores(scores.counts), files,
+        training, 65.0,
+    )  # fmt: skip
+
+
+def test_demo_is_the_first_command() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).output
+    listed = [shown.index(f" {name} ") for name in ("demo", "train", "evaluate", "predict")]
+    assert listed == sorted(listed)
+
+
+def test_it_says_where_everything_is_and_what_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "run_demo", finished)
+    result = CliRunner().invoke(app, ["demo", "--out", "my [demo]", "--steps", "2"])
+    assert result.exit_code == 0, result.output
+    assert "open my [demo]/report.html in a browser" in result.stdout
+    assert "lookwider data check PATH" in result.stdout
+    assert "lookwider train fcn8s data=PATH out=runs/first" in result.stdout
+    assert "mismatched relationship" in result.stdout
+    assert "mean IoU" in result.stdout
+    assert "made in 1 min" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoppedError(3, 2), 130), (StoppedError(3, 15), 143), (KeyboardInterrupt(), 130)],
+)
+def test_stopping_says_how_to_go_on(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(job, "run_demo", stop)
+    result = CliRunner().invoke(app, ["demo", "--out", "my demo", "--size", "64x80"])
+    assert result.exit_code == code
+    assert "lookwider demo --out 'my demo' --size 64x80" in result.stderr
+    assert "lookwider demo\n" in CliRunner().invoke(app, ["demo"]).stderr
+
+
+def test_a_size_that_is_none() -> None:
+    with pytest.raises(ConfigError, match="got --size 'wide', expected HEIGHTxWIDTH"):
+        command.parse_size("wide")
+
+
+def test_the_command_shows_the_settings_of_the_job() -> None:
+    assert job.STEPS == command.STEPS
+    assert command.parse_size(command.SIZE) == job.SIZE
