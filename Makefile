@@ -11,7 +11,7 @@ check:  ## style, types and documentation
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet --site-dir $(SITE)
 
 test:  ## every test, with the coverage of the package
-	pytest --cov --cov-report=term-missing:skip-covered
+	pytest --cov=lookwider --cov-report=term-missing:skip-covered
 
 bench:  ## every benchmark, one after the other
 	set -e; for benchmark in $$(grep -l __main__ benchmarks/*.py); do echo "== $$benchmark"; python "$$benchmark"; done

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from timing import Timing, interleaved
 from torch import Tensor, nn
 
 from lookwider.backbones.alexnet import alexnet
+from timing import Timing, interleaved
 
 SIDE, CROP, GRID = 500, 227, 10
 
@@ -46,7 +46,8 @@ def crops(image: Tensor) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=20, help="crops of a batch")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")

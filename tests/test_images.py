@@ -180,6 +180,7 @@ def hostile(folder):
     }
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # of damaged.tif
 def test_hostile_files_are_named_with_their_reason(tmp_path):
     for name, message in hostile(tmp_path).items():
         with pytest.raises(DataError, match=message) as caught:
@@ -222,7 +223,7 @@ CONTENT = {suffix: encoded(suffix) for suffix in (".png", ".jpg", ".gif", ".bmp"
 
 @pytest.mark.filterwarnings("ignore")  # Pillow and tifffile warn of much that is damaged
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_damage_is_a_data_error_or_an_image(tmp_path, data):

@@ -142,6 +142,8 @@ def run_demo(
     check_folder(out, config)
     console.print("1/4 training FCN-8s on the built-in scenes; Ctrl-C stops, a rerun goes on")
     training = train(config, console)
+    if training.seconds == 0:
+        console.print("the training is kept; evaluation, pictures and report are made anew")
     model = load(training.run, device=choose_device())
     console.print("2/4 evaluating on the test split")
     test = open_dataset(config.data, "test")
@@ -217,7 +219,7 @@ def predict_scenes(
     Raises:
         DataError: one could not be predicted.
     """
-    scenes = {f"{kind}_{i}": scene(test.seed, i, test.size, kind=kind) for i, kind in SHOWN}
+    scenes = {kind: scene(test.seed, i, test.size, kind=kind) for i, kind in SHOWN}
     for name, picture in scenes.items():
         write_image(out / SCENES / f"{name}.png", Image.fromarray(picture.image))
     images = find_images([out / SCENES / f"{name}.png" for name in scenes])

@@ -46,6 +46,7 @@ DAMAGE = (
     NotImplementedError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 """What Pillow's readers raise on damaged files."""
 

@@ -72,7 +72,9 @@ def test_shift_and_stitch_is_the_network_at_every_shift(model):
         20,
         30,
     )
-    with pytest.raises(LookwiderError, match=r"got factor 3, expected a divisor of .* stride 8"):
+    with pytest.raises(
+        LookwiderError, match=r"got shift_and_stitch=3, expected a divisor .* scores, 8"
+    ):
         model.dense_scores(images, factor=3)
 
 

@@ -6,7 +6,6 @@ from lookwider.data.scenes import SceneDataset
 from lookwider.errors import ConfigError
 from lookwider.models import create_model
 from lookwider.training.checking import check_run
-from lookwider.training.hardware import choose_precision
 from lookwider.training.recipes import configure
 
 
@@ -64,13 +63,3 @@ def test_empty_split_other_classes_and_no_label() -> None:
     model = create_model("fcn32s", backbone="test_efficientnet", num_classes=1)
     with pytest.raises(ConfigError, match="'bare' of split 'train' has no label to train on"):
         check_run(configure("fcn32s"), Odd(1, ("a",)), None, model)
-
-
-def test_precision_by_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = configure("fcn32s", {"accelerator": "cpu"})
-    for amx, expected in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda amx=amx: amx)
-        assert choose_precision(config) == expected
-    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
-    assert choose_precision(configure("fcn32s", {"accelerator": "gpu"})) == "bf16-mixed"
-    assert choose_precision(configure("fcn32s", {"precision": "32-true"})) == "32-true"

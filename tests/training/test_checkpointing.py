@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
 from rich.console import Console
+from tests.training import tiny
 
 from lookwider.errors import CheckpointError
 from lookwider.models import create_model

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from tests.training import tiny
 
 from lookwider.training import run
 from lookwider.training.config import TrainConfig
@@ -52,7 +52,7 @@ def start(data: Path, out: Path, *settings: str) -> subprocess.Popen[str]:
 
 def wait_for_steps(process: subprocess.Popen[str], out: Path, steps: int) -> None:
     """Wait until rows beyond ``steps`` are in the table."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 400
     while time.monotonic() < end and process.poll() is None:
         rows = read_metrics(out / "metrics.csv")
         if rows and int(rows[-1]["step"]) > steps and (out / "last").exists():
@@ -120,7 +120,7 @@ def test_ctrl_c_saves_says_how_to_continue_and_loses_nothing(
     process = start(data, out, "workers=1")
     wait_for_steps(process, out, 4)
     os.killpg(process.pid, signal.SIGINT)  # the whole group, as a terminal does
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=400)
     assert process.returncode == 130, said
     assert "stopped by SIGINT, saved after step" in said
     assert "Continue with" in said

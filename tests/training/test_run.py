@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from tests.training import tiny
 
 from lookwider.classes import Classes, ClassMap
 from lookwider.data.sample import Sample

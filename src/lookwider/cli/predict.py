@@ -32,6 +32,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write NAME_probabilities.npz.")
     ] = False,
+    shift_and_stitch: Annotated[
+        int, typer.Option(min=1, help="Score so many times denser, at its square in time.")
+    ] = 1,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out what is there already.")
     ] = False,
@@ -45,6 +48,7 @@ def predict(
     """
     images = find_images(inputs, exclude=out_folder)
     model = load(run, device=choose_device(device))
+    model.check_shift_and_stitch(shift_and_stitch)
     report = PredictionReport(len(images))
     started = time.perf_counter()
     interrupted = False
@@ -54,6 +58,7 @@ def predict(
             images,
             out_folder,
             probabilities=probabilities,
+            shift_and_stitch=shift_and_stitch,
             skip_existing=skip_existing,
             workers=workers,
             console=messages,

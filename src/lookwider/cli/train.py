@@ -46,6 +46,7 @@ def run(config: TrainConfig, command: list[str]) -> int:
         config: of the run.
         command: the words that continue it, to be shown when it is stopped.
     """
+    from lookwider.training.hardware import is_main_process
     from lookwider.training.run import train as run_training
     from lookwider.training.stopping import StoppedError
 
@@ -56,7 +57,8 @@ def run(config: TrainConfig, command: list[str]) -> int:
             f"{stopped}; the state is in {config.out}. Continue with:\n  {shlex.join(command)}"
         )
         return 128 + stopped.signal
-    _report(config, result)
+    if is_main_process():
+        _report(config, result)
     return 0
 
 

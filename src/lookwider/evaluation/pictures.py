@@ -53,10 +53,10 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes) -> bytes:
     number = len(classes)
     totals = counts.sum(1, keepdims=True)
     shares = np.where(totals > 0, 100 * counts / np.maximum(totals, 1), np.nan)
-    side = max(4.5, min(0.42 * number + 2.5, 40.0))
-    font = float(np.clip(300 / max(number, 1), 4, 9))
-    figure = Figure(figsize=(side + 1.2, side), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
+    side = float(np.clip(0.42 * number, 3.0, 20.0))
+    font = float(np.clip(0.8 * 72 * side / number, 4, 9))
+    figure = Figure(figsize=(side, side), dpi=DPI)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_facecolor("0.88")
     drawn = axes.imshow(np.ma.masked_invalid(shares), cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(number), classes.names, rotation=90, fontsize=font)
@@ -64,7 +64,8 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes) -> bytes:
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     axes.set_title("Pixels of each class by what they were predicted as", fontsize=10)
-    figure.colorbar(drawn, ax=axes, label="% of the class's pixels", shrink=0.8)
+    beside = figure.add_axes((1.0 + 0.3 / side, 0.0, 0.15 / side, 1.0))
+    figure.colorbar(drawn, cax=beside, label="% of the class's pixels")
     if number <= MOST_WITH_NUMBERS:
         for row, col in zip(*np.nonzero(np.nan_to_num(shares) >= 0.5), strict=True):
             share = shares[row, col]
@@ -156,5 +157,5 @@ def _unit(colour: tuple[int, int, int]) -> tuple[float, float, float]:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1)
     return buffer.getvalue()

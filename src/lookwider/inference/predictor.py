@@ -99,6 +99,7 @@ def predict_files(
     out: str | Path,
     *,
     probabilities: bool = False,
+    shift_and_stitch: int = 1,
     skip_existing: bool = False,
     workers: int = 2,
     console: Console | None = None,
@@ -115,6 +116,8 @@ def predict_files(
         images: from `find_images`.
         out: folder of the results; see `Prediction.save`.
         probabilities: also write them.
+        shift_and_stitch: how many times denser than the network's own the scores are; see
+            `Segmenter.dense_scores`.
         skip_existing: leave out images whose label map is there already.
         workers: threads that read ahead.
         console: where progress is shown.
@@ -135,7 +138,11 @@ def predict_files(
         for file, image in prefetch(lambda f: read_image(f.path), waiting, workers):
             try:
                 with memory_advice(str(file.path)):
-                    prediction = model.predict(image.result(), probabilities=probabilities)
+                    prediction = model.predict(
+                        image.result(),
+                        probabilities=probabilities,
+                        shift_and_stitch=shift_and_stitch,
+                    )
                     prediction = dataclasses.replace(prediction, name=file.name)
             except (LookwiderError, MissingExtraError) as error:
                 report.failed.append(Failure(file.path, str(error)))

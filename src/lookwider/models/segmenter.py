@@ -153,6 +153,7 @@ class Segmenter(nn.Module):
         Raises:
             LookwiderError: the factor does not divide the stride of the scores.
         """
+        self.check_shift_and_stitch(factor)
         main = next(iter(self.heads))
         if factor == 1:
             return self.scores(images)[main]
@@ -166,6 +167,15 @@ class Segmenter(nn.Module):
             for places, pixels in zip(stitched.shape[-2:], _size(images), strict=True)
         )
         return ScoreMap(stitched, rows, cols)
+
+    def check_shift_and_stitch(self, factor: int) -> None:
+        """Raise a `LookwiderError` when the factor does not divide the stride of the scores."""
+        stride = int(self.segmentation_heads()[0].grid.stride)
+        if factor < 1 or stride % factor:
+            raise LookwiderError(
+                f"got shift_and_stitch={factor}, expected a divisor of the stride of the scores, "
+                f"{stride}"
+            )
 
     def features(self, images: Tensor) -> Features:
         """Return the trunk's feature maps, fine to coarse."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -203,8 +204,11 @@ def find_saved_state(run: Path) -> SavedState | None:
 
 
 def _explain_write(error: Exception, path: Path) -> str:
-    code = getattr(error, "errno", None)
-    full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
+    # safetensors passes on only the words of the system's error
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = getattr(error, "errno", None) in codes or any(
+        os.strerror(code) in str(error) for code in codes
+    )
     reason = "the disk is full" if full else "it cannot be written"
     return (
         f"{path}: {reason} ({error}); the states saved before are intact: free space and run the "

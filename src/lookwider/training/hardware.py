@@ -7,6 +7,10 @@ import sys
 from typing import Literal
 
 import torch
+from lightning.pytorch.plugins import LayerSync
+from lightning.pytorch.utilities import rank_zero_only
+from timm.layers import convert_sync_batchnorm
+from torch import nn
 
 from lookwider.training.config import TrainConfig
 
@@ -18,6 +22,11 @@ def uses_gpu(config: TrainConfig) -> bool:
     return config.accelerator == "gpu" or (
         config.accelerator == "auto" and torch.cuda.is_available()
     )
+
+
+def is_main_process() -> bool:
+    """Whether this process speaks for the run: the first of those that train together."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def choose_precision(config: TrainConfig) -> Precision:
@@ -34,6 +43,23 @@ def choose_precision(config: TrainConfig) -> Precision:
     else:
         fast = torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if fast else "32-true"
+
+
+class SyncBatchNorms(LayerSync):
+    """Let batch normalisation see the images of all GPUs while they train together.
+
+    Unlike the trainer's own conversion it keeps the activation that timm joins to some norms.
+    The saved model is not touched by it: names and shapes of the tensors stay.
+    """
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Return the model with its batch norms synchronised."""
+        converted: nn.Module = convert_sync_batchnorm(model)
+        return converted
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Return the model as it is: a run's model is not used after it."""
+        return model
 
 
 def peak_memory() -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -89,7 +90,8 @@ class ShowProgress(Callback):
 
     def figures(self, step: int) -> str:
         """Return loss, mean IoU and time left in one line."""
-        parts = [f"loss {self.run_log.recent_loss:.4g}"]
+        loss = self.run_log.recent_loss
+        parts = [] if math.isnan(loss) else [f"loss {loss:.4g}"]
         if "val_mean_iou" in self.keep.scores:
             parts.append(f"val mean IoU {self.keep.scores['val_mean_iou']:.3f}")
         done = step - self.start_step

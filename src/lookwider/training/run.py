@@ -36,7 +36,13 @@ from lookwider.training.checkpointing import (
 )
 from lookwider.training.class_statistics import class_weights
 from lookwider.training.config import TrainConfig, check_config, differences
-from lookwider.training.hardware import choose_precision, peak_memory, uses_gpu
+from lookwider.training.hardware import (
+    SyncBatchNorms,
+    choose_precision,
+    is_main_process,
+    peak_memory,
+    uses_gpu,
+)
 from lookwider.training.keeping import KeepRun
 from lookwider.training.logs import MetricsTable, RunLog
 from lookwider.training.progress import ShowProgress
@@ -93,6 +99,8 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         StoppedError: SIGINT or SIGTERM came; the state was saved.
     """
     console = console or Console(stderr=True)
+    if not is_main_process():
+        console = Console(quiet=True)
     with torch.random.fork_rng(), _quiet_engine(), stop_on_signals(console) as stop:
         saved = prepare_folder(config, console)
         train_data, val_data = _open(config)
@@ -251,6 +259,9 @@ def _trainer(
     validation: dict[str, Any] = {"limit_val_batches": 0}
     if val_every is not None:
         validation = {"val_check_interval": val_every * config.accumulate}
+    plugins: list[Any] = [FolderCheckpoints(task.model)]
+    if config.devices > 1 and uses_gpu(config):  # torch has it for GPUs only
+        plugins.append(SyncBatchNorms())
     return Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -263,11 +274,10 @@ def _trainer(
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(config.out, name="", version="tensorboard", purge_step=start),
         callbacks=callbacks,
-        plugins=[FolderCheckpoints(task.model)],
+        plugins=plugins,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        sync_batchnorm=config.devices > 1,
         deterministic=config.deterministic or None,
         default_root_dir=config.out,
         **validation,
