@@ -17,6 +17,8 @@ from lookwider import load, open_dataset
 from lookwider.data.scenes import FAILURE_KINDS
 from lookwider.demo import DemoResult, demo_config, run_demo
 from lookwider.errors import ConfigError
+from lookwider.layers.receptive_fields import trace_fields
+from lookwider.report.demo_page import RECEPTIVE_FIELD
 from lookwider.report.page import percent
 from lookwider.training.stopping import StoppedError
 
@@ -159,6 +161,15 @@ def test_the_page_names_the_kinds_of_failure_and_what_to_do_next(result: DemoRes
     assert all(kind in page for kind in FAILURE_KINDS[1:])
     assert "lookwider data check PATH" in page
     assert "lookwider train fcn8s data=PATH out=runs/first" in page
+
+
+def test_the_receptive_field_that_the_page_tells_of(result: DemoResult) -> None:
+    fields = trace_fields(load(result.run), size=(1024, 1024))
+    seen = max(layer.rows.size for name, layer in fields.items() if name.startswith("backbone"))
+    assert seen == RECEPTIVE_FIELD
+    assert (
+        f"spans {RECEPTIVE_FIELD} pixels and the pictures are 32 x 48" in result.report.read_text()
+    )
 
 
 def test_a_finished_demo_only_makes_its_pages_anew(

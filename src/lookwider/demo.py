@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +24,11 @@ from lookwider.inference.device import choose_device
 from lookwider.inference.predictor import find_images, predict_files
 from lookwider.models import Segmenter
 from lookwider.predictions import label_path
-from lookwider.report import Breakdown, BreakdownRow, Command, Gallery, render
-from lookwider.report.failures import EXPLANATIONS, FailureScore, failure_scores
+from lookwider.report.demo_page import demo_page
+from lookwider.report.failures import FailureScore, failure_scores
 from lookwider.training.config import TrainConfig, differences
-from lookwider.training.run import CONFIG, TrainResult, read_config, train
+from lookwider.training.run import TrainResult, train
+from lookwider.training.run_folder import CONFIG, read_config
 from lookwider.weights.checkpoint import checkpoint_folder, load
 from lookwider.weights.description import WEIGHTS, describe
 
@@ -155,7 +155,7 @@ def run_demo(
     examples = predict_scenes(model, test, out, console)
     console.print("4/4 writing the report")
     failures = failure_scores(result.scores.counts)
-    write_bytes(out / REPORT, demo_page(config, result, failures, examples).encode())
+    write_bytes(out / REPORT, demo_page(config, test.size, result, failures, examples).encode())
     seconds = time.monotonic() - started
     files = {"report": out / REPORT, "table": out / TABLE}
     files |= {path.stem: path for path in written}
@@ -236,71 +236,3 @@ def _example(name: str, picture: Scene, out: Path) -> Example:
     counts = confusion_counts(truth, torch.from_numpy(prediction), len(SceneDataset(1).classes))
     caption = f"{name}: {100 * pixel_accuracy(counts):.1f} % of the pixels are right"
     return Example(caption, picture.image, picture.label, prediction)
-
-
-def demo_page(
-    config: TrainConfig,
-    result: Evaluation,
-    failures: Sequence[FailureScore],
-    examples: tuple[Example, ...],
-) -> str:
-    """Return the demo's report."""
-    return render(
-        config.out,
-        result,
-        title="lookwider demo: FCN-8s on the built-in scenes",
-        lead=(
-            "A network began from random weights, saw a few thousand made-up pictures, and was "
-            "then measured on pictures that it had never seen. The pictures ask for context: "
-            "what a thing is cannot be told from its looks alone.",
-        ),
-        galleries=(
-            Gallery(
-                "Scenes, and what it makes of them",
-                "The first two hold the same blobs, once on a lake and once on a road; the next "
-                "two the same facades, once in a street and once in a skyline.",
-                examples,
-            ),
-        ),
-        breakdown=failure_breakdown(failures),
-        commands=commands(config),
-    )
-
-
-def failure_breakdown(failures: Sequence[FailureScore]) -> Breakdown:
-    """Return the section of the three kinds of failure."""
-    return Breakdown(
-        title="By kind of failure",
-        lead="Scene parsing fails without context in three ways (Zhao et al. 2017, section 3.1). "
-        "Every scene has pixels that probe one of them:",
-        parts=("right", "taken for its look-alike", "other"),
-        rows=tuple(
-            BreakdownRow(
-                score.name,
-                EXPLANATIONS.get(score.kind, "For comparison: these ask for no wider context."),
-                score.pixels,
-                (score.accuracy, score.alike_share, score.other_share),
-            )
-            for score in failures
-        ),
-        closing=(
-            "FCN has no part that looks at the whole picture: a pixel is decided by what its "
-            "receptive field brings. Look-alikes are told apart as far as that reaches, which on "
-            "pictures this small is far; thin poles and signs are lost for another reason too, "
-            "since the finest map has a stride of 8 pixels. Read the shares as what a few minutes "
-            "of training give, not as what FCN can do.",
-        ),
-    )
-
-
-def commands(config: TrainConfig) -> tuple[Command, ...]:
-    """Return what to do next, from one's own data to prediction."""
-    return (
-        Command("Look at your own folder of images and labels:", "lookwider data check PATH"),
-        Command("Train on it:", "lookwider train fcn8s data=PATH out=runs/first"),
-        Command("Measure that run:", "lookwider evaluate runs/first data=PATH split=test"),
-        Command("Segment images with this demo's network:",
-                f"lookwider predict {config.out} FILES_OR_FOLDER --out predictions"),
-        Command("Measure this demo again:",
-                f"lookwider evaluate {config.out} data={config.data} split=test"),
-    )  # fmt: skip

@@ -49,6 +49,18 @@ def test_a_path_a_picture_and_an_array_predict_alike(model, tmp_path):
         assert np.array_equal(model.predict(other).labels, by_path.labels)
 
 
+def test_a_picture_is_turned_upright_as_its_file_is(model, tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(array).save(path, exif=exif)
+    with Image.open(path) as picture:
+        by_picture = model.predict(picture).labels
+    assert by_picture.shape == (30, 20)
+    assert np.array_equal(by_picture, model.predict(path).labels)
+
+
 def test_predicting_leaves_the_mode_alone(model):
     model.train()
     model.predict(np.zeros((8, 8, 3), np.uint8))

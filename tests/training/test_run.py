@@ -17,6 +17,7 @@ from lookwider.models import create_model
 from lookwider.training import run
 from lookwider.training.config import TrainConfig
 from lookwider.training.logs import COLUMNS, read_metrics
+from lookwider.training.run_folder import prepare_folder, read_config
 from lookwider.training.task import NonFiniteError, SegmentationTask
 from lookwider.weights.checkpoint import load
 from lookwider.weights.description import describe
@@ -61,7 +62,7 @@ def test_a_run_leaves_what_it_should(data: Path, tmp_path: Path) -> None:
         "best", "last", "previous", "config.json", "metrics.csv", "tensorboard",
         "class_weights.json",
     }  # fmt: skip
-    assert run.read_config(config.out) == config
+    assert read_config(config.out) == config
     model = load(config.out)
     assert model.num_classes == 11
     assert model.class_map is not None
@@ -169,7 +170,7 @@ def test_more_steps_continue_a_finished_run(data: Path, tmp_path: Path) -> None:
     rows = read_metrics(config.out / "metrics.csv")
     assert [row["step"] for row in rows] == ["2", "3", "4", "6", "6", "8", "9"]
     assert float(rows[5]["lr"]) == pytest.approx(0.01 * (1 - 7 / 9) ** 0.9 * 8 / 101, rel=1e-4)
-    assert run.read_config(config.out).steps == 9
+    assert read_config(config.out).steps == 9
 
 
 def test_folders_that_are_not_a_run(data: Path, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_a_run_that_saved_nothing_begins_again(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = small(data, tmp_path / "run", steps=2, val_split="none")
-    run.prepare_folder(config, Console(quiet=True))
+    prepare_folder(config, Console(quiet=True))
     assert "nothing was saved yet, beginning at step 0" in said(config, capsys)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
 from lookwider.errors import ConfigError
+
+Fetched = TypeVar("Fetched")
 
 
 def torchvision_weights(name: str) -> dict[str, Tensor]:
@@ -25,7 +27,7 @@ def torchvision_weights(name: str) -> dict[str, Tensor]:
     return state
 
 
-def fetched(what: str, fetch: Callable[[], Any]) -> Any:
+def fetched(what: str, fetch: Callable[[], Fetched]) -> Fetched:
     """Return what ``fetch`` gives; a failed download becomes an error that says what to do."""
     try:
         return fetch()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import timm
 import torch
@@ -37,7 +36,7 @@ class TimmBackbone(nn.Module):
         pretrained: start from timm's ImageNet weights.
 
     Raises:
-        ConfigError: timm knows no such model, or it has no feature maps or not those layers.
+        ConfigError: timm knows no such model, or it has no such layer.
     """
 
     def __init__(
@@ -89,30 +88,29 @@ def _create(
     name: str, in_channels: int, *, pretrained: bool, out_indices: list[int] | None
 ) -> nn.Module:
     """Create the features-only model; those made for one image size are told to take any."""
-    config = timm.get_pretrained_cfg(name)
-    freeing: tuple[dict[str, Any], ...] = ({},)
-    if config is not None and config.fixed_input_size:
-        freeing = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
-    for extra in freeing:
-        try:
-            model: nn.Module = fetched(
-                f"timm's {name}",
-                functools.partial(
-                    timm.create_model,
-                    name,
-                    features_only=True,
-                    pretrained=pretrained,
-                    in_chans=in_channels,
-                    out_indices=out_indices,
-                    **extra,
-                ),
+
+    def build(**switches: bool) -> nn.Module:
+        def create() -> nn.Module:
+            model: nn.Module = timm.create_model(
+                name,
+                features_only=True,
+                pretrained=pretrained,
+                in_chans=in_channels,
+                out_indices=out_indices,
+                **switches,  # type: ignore[arg-type]  # timm hands them to the architecture
             )
-        except TypeError:  # this architecture has no such switch
-            continue
-        except (AttributeError, NotImplementedError) as error:
-            raise ConfigError(f"timm's {name} gives no feature maps: {error}") from error
-        return model
-    raise ConfigError(f"timm's {name} could not be created with feature maps")
+            return model
+
+        return fetched(f"timm's {name}", create) if pretrained else create()
+
+    config = timm.get_pretrained_cfg(name)
+    if config is not None and config.fixed_input_size:
+        for switch in ("strict_img_size", "dynamic_img_size"):
+            try:
+                return build(**{switch: switch == "dynamic_img_size"})
+            except TypeError:  # this architecture has no such switch
+                continue
+    return build()
 
 
 def _info(network: nn.Module) -> FeatureInfo:
@@ -125,7 +123,7 @@ def timm_strides(name: str, in_channels: int = 3) -> dict[int, str]:
     """Return stride -> layer name of a timm model, fine to coarse.
 
     Raises:
-        ConfigError: timm knows no such model, or it gives no feature maps.
+        ConfigError: timm knows no such model.
     """
     return {stride: f"stride{stride}" for stride in sorted(set(_reductions(name, in_channels)))}
 

@@ -17,7 +17,7 @@ from lookwider.backbones import Backbone, Features
 from lookwider.classes import Classes, ClassMap
 from lookwider.context import Context, Summary
 from lookwider.errors import LookwiderError
-from lookwider.images import read_image
+from lookwider.images import pixels_of, read_image
 from lookwider.layers.dense import shift_and_stitch, stitched_grid
 from lookwider.layers.grids import Grid
 from lookwider.layers.taps import Taps
@@ -246,7 +246,7 @@ def image_array(image: ImageLike) -> npt.NDArray[np.generic]:
     if isinstance(image, (str, os.PathLike)):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return pixels_of(image, Path("image"))
     if isinstance(image, np.ndarray):
         return image[:, :, None] if image.ndim == 2 else image
     raise LookwiderError(

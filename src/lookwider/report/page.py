@@ -24,71 +24,14 @@ from lookwider.report.figures import (
     heat_map,
     pictures,
 )
+from lookwider.report.parts import Breakdown, Command, Gallery
 from lookwider.training.config import TrainConfig
 from lookwider.training.logs import read_metrics
 from lookwider.training.progress import duration
-from lookwider.training.run import METRICS, read_config
+from lookwider.training.run import METRICS
+from lookwider.training.run_folder import read_config
 
 TEMPLATE = "page.html.j2"
-
-
-@dataclass(frozen=True)
-class BreakdownRow:
-    """One group of pixels.
-
-    Attributes:
-        name: of the group.
-        explanation: what it is, in a sentence.
-        pixels: how many there are.
-        shares: of the pixels, for each of the breakdown's parts; they sum to 1.
-    """
-
-    name: str
-    explanation: str
-    pixels: int
-    shares: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """The result by groups of pixels.
-
-    Attributes:
-        title: of the section.
-        lead: what the groups are.
-        parts: what can become of a pixel; the first one is right.
-        rows: the groups.
-        closing: paragraphs on what to make of it.
-    """
-
-    title: str
-    lead: str
-    parts: tuple[str, ...]
-    rows: tuple[BreakdownRow, ...]
-    closing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Images with truth, prediction and errors.
-
-    Attributes:
-        title: of the section.
-        lead: what they are.
-        examples: the images.
-    """
-
-    title: str
-    lead: str
-    examples: tuple[Example, ...]
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command to go on with, and what it does."""
-
-    what: str
-    command: str
 
 
 def render(

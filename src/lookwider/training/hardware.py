@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from lightning.pytorch.plugins import LayerSync
 from lightning.pytorch.utilities import rank_zero_only
-from timm.layers import convert_sync_batchnorm
+from timm.layers import norm_act
 from torch import nn
 
 from lookwider.training.config import TrainConfig
@@ -54,8 +55,8 @@ class SyncBatchNorms(LayerSync):
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Return the model with its batch norms synchronised."""
-        converted: nn.Module = convert_sync_batchnorm(model)
-        return converted
+        convert: Callable[[nn.Module], nn.Module] = norm_act.convert_sync_batchnorm
+        return convert(model)
 
     def revert(self, model: nn.Module) -> nn.Module:
         """Return the model as it is: a run's model is not used after it."""

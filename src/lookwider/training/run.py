@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import warnings
@@ -18,24 +17,18 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
-from torch.utils.data import DataLoader, Subset
 
 from lookwider.data import SegmentationDataset, open_dataset
-from lookwider.data.loading import Collate, DrawnSamples, OrderedSamples
-from lookwider.data.sample import Sample
-from lookwider.errors import ConfigError, DataError
-from lookwider.images import write_bytes
+from lookwider.errors import DataError
 from lookwider.models import Segmenter, create_model, initialise_from
-from lookwider.training.augmentation import training_transform, validation_transform
 from lookwider.training.checking import check_run
 from lookwider.training.checkpointing import (
     BEST,
     FolderCheckpoints,
     SavedState,
-    find_saved_state,
 )
 from lookwider.training.class_statistics import class_weights
-from lookwider.training.config import TrainConfig, check_config, differences
+from lookwider.training.config import TrainConfig
 from lookwider.training.hardware import (
     SyncBatchNorms,
     choose_precision,
@@ -44,20 +37,21 @@ from lookwider.training.hardware import (
     uses_gpu,
 )
 from lookwider.training.keeping import KeepRun
+from lookwider.training.loaders import train_loader, val_loader
 from lookwider.training.logs import MetricsTable, RunLog
 from lookwider.training.progress import ShowProgress
-from lookwider.training.sampling import StepSampler, seed_for
+from lookwider.training.run_folder import prepare_folder
+from lookwider.training.sampling import seed_for
 from lookwider.training.stopping import (
     StoppedError,
     StopRequest,
-    ignore_interrupt,
     stop_on_signals,
 )
 from lookwider.training.task import SegmentationTask
 from lookwider.weights.checkpoint import load
 from lookwider.weights.description import describe
 
-CONFIG, METRICS, WEIGHTS_FILE = "config.json", "metrics.csv", "class_weights.json"
+METRICS, WEIGHTS_FILE = "metrics.csv", "class_weights.json"
 
 
 @dataclass(frozen=True)
@@ -120,59 +114,6 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         return _fit(task, train_data, val_data, saved, stop, console)
 
 
-def prepare_folder(config: TrainConfig, console: Console) -> SavedState | None:
-    """Make the run's folder with its config, or find the state to continue from.
-
-    Raises:
-        ConfigError: the folder holds something else, or a run with other settings.
-    """
-    run, path = config.out, config.out / CONFIG
-    if not path.is_file():
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
-            raise ConfigError(f"{run}: holds no {CONFIG} but is not empty; choose another out=")
-        _write_config(config)
-        return None
-    if config.resume is False:
-        raise ConfigError(f"{run}: holds a run already and resume=false; choose another out=")
-    changed = differences(read_config(run), config)
-    if changed and config.resume is None:
-        listed = ", ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
-        raise ConfigError(
-            f"{run}: holds a run with other settings ({listed}); choose another out=, or "
-            "resume=true to continue it with the new ones"
-        )
-    _write_config(config)
-    saved = find_saved_state(run)
-    if saved is None:
-        console.print(f"{run}: nothing was saved yet, beginning at step 0")
-        return None
-    for reason in saved.refused:
-        console.print(f"skipped a damaged state: {reason}")
-    console.print(f"continuing {run} from step {saved.step} ({saved.folder.name}/)")
-    return saved
-
-
-def read_config(run: Path) -> TrainConfig:
-    """Return the config that a run was made with.
-
-    Raises:
-        ConfigError: it is not JSON or does not fit this lookwider.
-    """
-    path = run / CONFIG
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: got a {type(values).__name__}, expected an object")
-    return check_config(values)
-
-
-def _write_config(config: TrainConfig) -> None:
-    text = config.model_dump_json(indent=1, exclude={"resume"})
-    write_bytes(config.out / CONFIG, (text + "\n").encode())
-
-
 def _open(config: TrainConfig) -> tuple[SegmentationDataset, SegmentationDataset | None]:
     train_data = open_dataset(config.data, config.split, layout=config.layout)
     if config.val_split is None:
@@ -233,8 +174,8 @@ def _fit(
     try:
         trainer.fit(
             task,
-            _train_loader(config, train_data, task, trainer, start),
-            None if val_data is None else _val_loader(config, val_data, task, trainer),
+            train_loader(config, train_data, task, trainer, start),
+            None if val_data is None else val_loader(config, val_data, task, trainer),
             ckpt_path=None if saved is None else str(saved.folder),
         )
     except SystemExit as error:  # the trainer's answer to a second Ctrl-C
@@ -281,49 +222,6 @@ def _trainer(
         deterministic=config.deterministic or None,
         default_root_dir=config.out,
         **validation,
-    )
-
-
-def _train_loader(
-    config: TrainConfig,
-    dataset: SegmentationDataset,
-    task: SegmentationTask,
-    trainer: Trainer,
-    start: int,
-) -> DataLoader[Sample]:
-    sampler = StepSampler(
-        len(dataset),
-        config.batch_size,
-        config.seed,
-        start=start * config.accumulate,
-        stop=task.max_steps * config.accumulate,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    preprocessing = task.model.preprocessing
-    return DataLoader(
-        DrawnSamples(dataset, training_transform(config, preprocessing)),
-        batch_sampler=sampler,
-        collate_fn=Collate(preprocessing),
-        num_workers=config.workers,
-        worker_init_fn=ignore_interrupt,
-    )
-
-
-def _val_loader(
-    config: TrainConfig, dataset: SegmentationDataset, task: SegmentationTask, trainer: Trainer
-) -> DataLoader[Sample]:
-    count = min(len(dataset), config.val_limit or len(dataset))
-    samples = OrderedSamples(dataset, validation_transform(config))
-    # each process takes its own part: every image counts once, none is repeated to fill up
-    part = range(trainer.global_rank, count, trainer.world_size)
-    return DataLoader(
-        Subset(samples, part),
-        batch_size=config.val_batch_size,
-        collate_fn=Collate(task.model.preprocessing),
-        num_workers=min(config.workers, 1),
-        worker_init_fn=ignore_interrupt,
-        persistent_workers=config.workers > 0,
     )
 
 
