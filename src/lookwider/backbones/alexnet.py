@@ -42,7 +42,8 @@ def alexnet(
     if pretrained:
         raise ConfigError(
             "pretrained=true: torchvision's AlexNet has no groups and no normalisation, so its "
-            "weights do not fit; use backbone='vgg16', 'googlenet' or a timm model"
+            "weights do not fit; train from scratch with pretrained=false, or use "
+            "backbone='vgg16' or a timm model"
         )
     released = style == "released"
 
