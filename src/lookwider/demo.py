@@ -37,7 +37,7 @@ RUN, EVALUATION, SCENES, PREDICTIONS = "run", "evaluation", "scenes", "predictio
 
 REPORT, TABLE = "report.html", "table.csv"
 
-STEPS, SIZE = 250, (96, 128)
+STEPS, SIZE = 360, (96, 128)
 """What takes two cores about two minutes."""
 
 SHOWN: tuple[tuple[int, str], ...] = (
@@ -104,7 +104,7 @@ def demo_config(
         weight_decay=0.05,
         warmup_steps=min(20, steps),
         clip_grad=5.0,
-        val_every=max(1, steps // 5),
+        val_every=max(1, steps // 6),
         val_limit=50,
         val_batch_size=10,
         log_every=max(1, min(10, steps // 10)),

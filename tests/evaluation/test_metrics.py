@@ -1,18 +1,18 @@
 """The four metrics against figures of the releases and a slow, obvious reference."""
 
-import contextlib
 import json
 import math
-import os
-import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.evaluation.count_share import seven_images
 
 from lookwider.errors import ConfigError, DataError
 from lookwider.evaluation import metrics
@@ -138,35 +138,14 @@ def test_the_metric_streams_and_resets():
     assert metric.compute().tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
 
 
-def count_share(rank, folder):
-    """Count the images of one of two processes, 5 and 2 of 7, and write the common counts."""
-    store = dist.FileStore(str(folder / "meet"), 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    metric = ConfusionCounts(num_classes=4)
-    labels, predictions = seven_images()
-    for index in range(5) if rank == 0 else range(5, 7):
-        metric.update(labels[index], predictions[index])
-    (folder / f"{rank}.json").write_text(json.dumps(metric.compute().tolist()))
-
-
-def seven_images():
-    return torch.randint(0, 4, (2, 7, 30), generator=torch.Generator().manual_seed(0))
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_with_uneven_shares_count_exactly_as_one(tmp_path, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    children = []
-    for rank in range(2):
-        child = os.fork()
-        if child == 0:
-            signal.alarm(120)  # ends a process that waits for the other in vain
-            with contextlib.suppress(BaseException):
-                count_share(rank, tmp_path)
-            os._exit(0)
-        children.append(child)
-    for child in children:
-        os.waitpid(child, 0)
+    script = Path(__file__).with_name("count_share.py")
+    processes = [
+        subprocess.Popen([sys.executable, str(script), str(rank), str(tmp_path)])
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
     expected = confusion_counts(*seven_images(), 4).tolist()
     for rank in range(2):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == expected

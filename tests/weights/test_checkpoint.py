@@ -17,8 +17,9 @@ from lookwider.errors import CheckpointError
 from lookwider.models import create_model
 from lookwider.preprocessing import Preprocessing
 from lookwider.weights import load, save
-from lookwider.weights.checkpoint import checkpoint_folder, tensor_list, verified_file
+from lookwider.weights.checkpoint import checkpoint_folder, verified_file
 from lookwider.weights.description import describe, own_hash
+from lookwider.weights.tensors import tensor_list
 
 CLASSES = Classes(("sky", "Straße", "[red]"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
 

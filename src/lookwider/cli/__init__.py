@@ -22,9 +22,7 @@ HELP = """Semantic segmentation that looks at the whole picture before it decide
 In the order of use: demo, data check, train, evaluate, predict.
 """
 
-app = typer.Typer(
-    name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(demo)
 app.add_typer(data_app, name="data")
 app.command(name="train")(train_command)

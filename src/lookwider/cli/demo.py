@@ -16,7 +16,7 @@ from lookwider.errors import ConfigError
 if TYPE_CHECKING:
     from lookwider.demo import DemoResult
 
-STEPS, SIZE = 250, "96x128"
+STEPS, SIZE = 360, "96x128"
 """As in `lookwider.demo`, which takes seconds to import."""
 
 INTERRUPTED = 130

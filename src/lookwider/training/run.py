@@ -21,6 +21,7 @@ from rich.console import Console
 from lookwider.data import SegmentationDataset, open_dataset
 from lookwider.errors import DataError
 from lookwider.models import Segmenter, create_model, initialise_from
+from lookwider.training.band_statistics import band_statistics, fits_imagenet
 from lookwider.training.checking import check_run
 from lookwider.training.checkpointing import (
     BEST,
@@ -135,6 +136,8 @@ def _model(
         **config.model_options,
     )
     model.class_map = dataset.class_map
+    if not (config.pretrained or fits_imagenet(dataset)):
+        model.backbone.preprocessing = band_statistics(dataset)
     if config.init_from is not None and fresh:
         left = initialise_from(model, load(config.init_from))
         console.print(

@@ -29,15 +29,12 @@ the model made and filled. A folder is replaced whole; see `atomic_folder`.
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -57,20 +54,15 @@ from lookwider.weights.description import (
     listed,
 )
 from lookwider.weights.safe_files import (
-    MAX_JSON_BYTES,
     atomic_folder,
     existing_folder,
-    parse_json,
     plain_file,
     sha256,
 )
+from lookwider.weights.tensors import compare_tensors, separate, tensor_entries, tensor_list
 
 MAX_NUMBER = 65_536
 """Bound of every number in an architecture: a hostile one cannot ask for the whole machine."""
-
-EXACT_IN_FLOAT32 = frozenset({"F32", "F16", "BF16"})
-
-_ENTRIES = TypeAdapter(dict[str, TensorEntry])
 
 
 def save(
@@ -103,9 +95,9 @@ def save(
     """
     target = Path(folder)
     _check_replaceable(target)
-    tensors = _separate(model.state_dict() if state is None else state)
+    tensors = separate(model.state_dict() if state is None else state)
     entries = {name: TensorEntry.of(name, t) for name, t in tensors.items()}
-    _compare(_entries(model), entries, "the state given")
+    compare_tensors(tensor_entries(model), entries, "the state given")
     description = Description.model_validate(
         {
             "format": FORMAT,
@@ -149,10 +141,10 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu") -> Segmenter
     description = describe(folder)
     path = verified_file(folder, WEIGHTS, description)
     found = tensor_list(path)
-    _compare(description.tensors, found, str(path))
+    compare_tensors(description.tensors, found, str(path))
     with torch.device("meta"):
         skeleton = _build(folder, description)
-    _compare(_entries(skeleton), found, str(path))
+    compare_tensors(tensor_entries(skeleton), found, str(path))
     model = _build(folder, description)
     try:
         tensors = load_file(path)
@@ -199,32 +191,6 @@ def verified_file(folder: Path, name: str, description: Description) -> Path:
     return path
 
 
-def tensor_list(path: Path) -> dict[str, TensorEntry]:
-    """Return types and shapes of the tensors of a safetensors file, from its header alone.
-
-    Raises:
-        CheckpointError: the header is longer than the file or than any real one, or malformed.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > min(size - 8, MAX_JSON_BYTES):
-            raise CheckpointError(
-                f"{path}: got a header of {length} bytes in a file of {size}, expected it inside "
-                f"the file and at most {MAX_JSON_BYTES}; the file is damaged or truncated"
-            )
-        header = parse_json(file.read(length), path)
-    header.pop("__metadata__", None)
-    for entry in header.values():
-        if isinstance(entry, dict):
-            entry.pop("data_offsets", None)
-    try:
-        return _ENTRIES.validate_json(json.dumps(header))
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: malformed list of tensors; the file is damaged") from error
-
-
 def _check_replaceable(folder: Path) -> None:
     """Refuse to overwrite what is not a checkpoint: replacing deletes what was there."""
     if not folder.exists():
@@ -237,47 +203,6 @@ def _check_replaceable(folder: Path) -> None:
             f"{folder}: holds {listed(others)}, which saving a checkpoint here would delete; "
             "choose a new folder"
         )
-
-
-def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return contiguous tensors on the CPU; those that share memory are copied apart."""
-    result: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, value in state.items():
-        tensor = value.detach().cpu().contiguous()
-        memory = tensor.untyped_storage().data_ptr()
-        result[name] = tensor.clone() if memory in seen else tensor
-        seen.add(memory)
-    return result
-
-
-def _entries(model: torch.nn.Module) -> dict[str, TensorEntry]:
-    return {name: TensorEntry.of(name, t) for name, t in model.state_dict().items()}
-
-
-def _compare(
-    expected: Mapping[str, TensorEntry], found: Mapping[str, TensorEntry], where: str
-) -> None:
-    """Raise, listing all, when tensors are missing, left over or of another shape or type."""
-    problems = []
-    if missing := expected.keys() - found.keys():
-        problems.append(f"missing: {listed(missing)}")
-    if left_over := found.keys() - expected.keys():
-        problems.append(f"left over: {listed(left_over)}")
-    misfits = [
-        f"{name}: got {found[name]}, expected {expected[name]}"
-        for name in expected.keys() & found.keys()
-        if not _fits(expected[name], found[name])
-    ]
-    if misfits:
-        problems.append(listed(misfits))
-    if problems:
-        raise CheckpointError(f"{where}: tensors do not fit the model: {'; '.join(problems)}")
-
-
-def _fits(expected: TensorEntry, found: TensorEntry) -> bool:
-    exact = {expected.dtype, found.dtype} <= EXACT_IN_FLOAT32
-    return expected.shape == found.shape and (exact or expected.dtype == found.dtype)
 
 
 def _build(folder: Path, description: Description) -> Segmenter:

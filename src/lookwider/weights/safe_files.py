@@ -58,6 +58,7 @@ def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield new
         for path in new.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes for the owner alone
             sync(path)
         sync(new)
     except BaseException:

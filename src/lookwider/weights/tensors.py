@@ -1,0 +1,88 @@
+"""The tensors of a checkpoint: listed from a file's header, compared with a model's."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from lookwider.errors import CheckpointError
+from lookwider.weights.description import TensorEntry, listed
+from lookwider.weights.safe_files import MAX_JSON_BYTES, parse_json
+
+EXACT_IN_FLOAT32 = frozenset({"F32", "F16", "BF16"})
+
+_ENTRIES = TypeAdapter(dict[str, TensorEntry])
+
+
+def tensor_list(path: Path) -> dict[str, TensorEntry]:
+    """Return types and shapes of the tensors of a safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: the header is longer than the file or than any real one, or malformed.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(size - 8, MAX_JSON_BYTES):
+            raise CheckpointError(
+                f"{path}: got a header of {length} bytes in a file of {size}, expected it inside "
+                f"the file and at most {MAX_JSON_BYTES}; the file is damaged or truncated"
+            )
+        header = parse_json(file.read(length), path)
+    header.pop("__metadata__", None)
+    for entry in header.values():
+        if isinstance(entry, dict):
+            entry.pop("data_offsets", None)
+    try:
+        return _ENTRIES.validate_json(json.dumps(header))
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: malformed list of tensors; the file is damaged") from error
+
+
+def separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors on the CPU; those that share memory are copied apart."""
+    result: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in state.items():
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        result[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return result
+
+
+def tensor_entries(model: torch.nn.Module) -> dict[str, TensorEntry]:
+    """Return types and shapes of a model's tensors."""
+    return {name: TensorEntry.of(name, t) for name, t in model.state_dict().items()}
+
+
+def compare_tensors(
+    expected: Mapping[str, TensorEntry], found: Mapping[str, TensorEntry], where: str
+) -> None:
+    """Raise, listing all, when tensors are missing, left over or of another shape or type."""
+    problems = []
+    if missing := expected.keys() - found.keys():
+        problems.append(f"missing: {listed(missing)}")
+    if left_over := found.keys() - expected.keys():
+        problems.append(f"left over: {listed(left_over)}")
+    misfits = [
+        f"{name}: got {found[name]}, expected {expected[name]}"
+        for name in expected.keys() & found.keys()
+        if not _fits(expected[name], found[name])
+    ]
+    if misfits:
+        problems.append(listed(misfits))
+    if problems:
+        raise CheckpointError(f"{where}: tensors do not fit the model: {'; '.join(problems)}")
+
+
+def _fits(expected: TensorEntry, found: TensorEntry) -> bool:
+    exact = {expected.dtype, found.dtype} <= EXACT_IN_FLOAT32
+    return expected.shape == found.shape and (exact or expected.dtype == found.dtype)
