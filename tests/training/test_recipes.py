@@ -58,6 +58,16 @@ def test_alexnet_settings_against_the_release(facts: Callable[[str], Any]) -> No
     assert (config.bias_lr_factor, config.bias_decay) == (1.0, True)
 
 
+def test_the_papers_recipes_fix_the_deconvolutions_as_released(facts: Callable[[str], Any]) -> None:
+    layers = facts("layers_voc-fcn8s")["layers"]
+    rates = [layer["lr_mult"] for layer in layers if layer["type"] == "Deconvolution"]
+    assert rates == [[0.0]] * 3
+    paper = [recipe() for name, recipe in RECIPES.items() if name.endswith("_paper")]
+    assert all(c.model_options["upsampling"] == "fixed" for c in paper)
+    assert all(c.model_options["style"] == "released" for c in paper)
+    assert not RECIPES["fcn32s_alexnet_paper"]().pretrained  # there are no such weights to fetch
+
+
 def test_text_values_are_read_by_type() -> None:
     config = configure(
         "fcn8s",

@@ -63,7 +63,7 @@ def _paper(model: str, base_lr: float, steps: int) -> TrainConfig:
         model=model,
         backbone="vgg16",
         pretrained=True,
-        model_options={"style": "released"},
+        model_options={"style": "released", "upsampling": "fixed"},
         batch_size=1,
         steps=steps,
         base_lr=base_lr,
@@ -98,14 +98,15 @@ def fcn8s_atonce_paper() -> TrainConfig:
 def fcn32s_alexnet_paper() -> TrainConfig:
     """FCN-AlexNet as released: momentum 0.9, 20 images a step, 1e-4 on the mean loss.
 
-    Its convolutions have no own multipliers, so biases learn and decay as weights do.
+    Its convolutions have no own multipliers, so biases learn and decay as weights do. The release
+    began from BVLC's ImageNet weights; torchvision has none of this network, so this begins from
+    random ones, or from a model of ours by ``init_from=``.
     """
     return TrainConfig(
         recipe="fcn32s_alexnet_paper",
         model="fcn32s",
         backbone="alexnet",
-        pretrained=True,
-        model_options={"style": "released"},
+        model_options={"style": "released", "upsampling": "fixed"},
         batch_size=1,
         accumulate=20,
         steps=100_000,
