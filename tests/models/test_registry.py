@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from lookwider.classes import Classes
 from lookwider.errors import ConfigError
-from lookwider.models import MODELS, create_model, model_options
+from lookwider.models import MODELS, create_model, model_options, option_types
 
 
 def test_unknown_names():
@@ -18,17 +19,38 @@ def test_unknown_names():
         create_model("fcn8s", upsample="fixed")
 
 
+OPTIONS = {
+    "parsenet": {"upsampling": "fixed", "context_layers": ("layer2", "layer4")},
+    "pspnet": {"bins": (2, 1), "pooling": "max", "norm": "group"},
+}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_architecture_builds_the_same_model(name):
-    options = {"upsampling": "learned", "zero_scores": False}
+    options = OPTIONS.get(name, {"upsampling": "learned", "zero_scores": False})
     model = create_model(
-        name, backbone="resnet10t", num_classes=4, extra_classes={"geometric": 3}, **options
+        name, backbone="resnet18", num_classes=4, extra_classes={"geometric": 3}, **options
     )
     again = create_model(**json.loads(json.dumps(model.architecture)))
     assert {n: t.shape for n, t in again.state_dict().items()} == {
         n: t.shape for n, t in model.state_dict().items()
     }
     assert again.alignment == model.alignment
+
+
+def test_the_papers_trunk_when_none_is_given():
+    for name, trunk in {
+        "fcn8s": "vgg16",
+        "parsenet": "vgg16_largefov",
+        "pspnet": "resnet50_psp",
+    }.items():
+        with torch.device("meta"):
+            assert create_model(name).architecture["backbone"] == trunk
+
+
+def test_the_types_of_the_options():
+    assert set(option_types("pspnet")) == set(model_options("pspnet"))
+    assert option_types("parsenet")["scale"] is float
 
 
 def test_classes_come_along():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import timm
 import torch
@@ -13,30 +14,49 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from lookwider.backbones.contract import Features, chosen_layers
+from lookwider.backbones.dilation import Dilation, dilate, move_strides_to_1x1
 from lookwider.backbones.pretrained import fetched
 from lookwider.errors import ConfigError, closest
 from lookwider.layers.grids import Grid
 from lookwider.layers.receptive_fields import trace_fields
 from lookwider.preprocessing import Preprocessing, default_preprocessing
 
-OWN_NAMES = ("alexnet", "googlenet", "googlenet_torchvision", "vgg16")
+OWN_NAMES = ("alexnet", "googlenet", "googlenet_torchvision", "vgg16", "vgg16_largefov")
 """Trunks that lookwider builds itself."""
+
+_DEEP_STEM = {"stem_type": "deep", "stem_width": 64}
+PSP_RESNETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "resnet50_psp": ("resnet50", _DEEP_STEM),
+    "resnet101_psp": ("resnet101", _DEEP_STEM),
+    "resnet152_psp": ("resnet152", _DEEP_STEM),
+    "resnet269_psp": ("resnet152", {**_DEEP_STEM, "layers": (3, 30, 48, 8)}),
+}
+"""PSPNet's ResNets, whose first layer is three 3 x 3 convolutions of 64, 64 and 128 channels:
+name -> timm's model and what is changed in it."""
+
+StrideOn = Literal["3x3", "1x1"]
+"""Where bottlenecks stride: in the 3 x 3 convolution, or in the 1 x 1 before it."""
 
 
 class TimmBackbone(nn.Module):
-    """A timm model with ``features_only``: one map per stride, named ``stride4``, ``stride8``, ...
+    """A timm model with ``features_only``: one map per stage, by timm's names (``layer1``, ...).
 
     Images that the trunk would round down are padded at the bottom and right (with zeros, the
     mean colour), so every size gets in and ``ceil(H / stride)`` cells come out.
 
     Args:
-        name: the model's name in timm, e.g. ``"resnet18"`` or ``"convnext_tiny.fb_in1k"``.
-        layers: the maps to return, or None for all.
+        name: the model's name in timm, e.g. ``"resnet18"`` or ``"convnext_tiny.fb_in1k"``, or
+            one of `PSP_RESNETS`.
+        layers: the maps to return, or None for the last of each stride.
         in_channels: bands of the image.
         pretrained: start from timm's ImageNet weights.
+        output_stride: dilate the trunk so that no map is coarser; None to leave it as it is.
+        dilation: what is done to the layers that no longer stride.
+        stride_on: where bottlenecks stride.
 
     Raises:
-        ConfigError: timm knows no such model, or it has no such layer.
+        ConfigError: timm knows no such model, it has no such layer or no weights, or it cannot
+            be dilated.
     """
 
     def __init__(
@@ -46,19 +66,33 @@ class TimmBackbone(nn.Module):
         *,
         in_channels: int = 3,
         pretrained: bool = False,
+        output_stride: int | None = None,
+        dilation: Dilation = "published",
+        stride_on: StrideOn = "3x3",
     ) -> None:
         super().__init__()
-        known = timm_strides(name, in_channels)
-        names = list(known.values())
-        self.layers = chosen_layers(name, names if layers is None else layers, names)
-        reductions = [stride for stride, layer in known.items() if layer in self.layers]
-        indices = [_last_index(name, stride, in_channels) for stride in reductions]
+        if pretrained and name in PSP_RESNETS:
+            raise ConfigError(
+                f"pretrained=true: there are no ImageNet weights of {name}'s deep stem by name; "
+                "use the timm trunk without it (backbone="
+                f"{name.removesuffix('_psp')}), or init_from= a converted checkpoint"
+            )
+        known = _stages(name, in_channels)
+        wanted = list(timm_strides(name, in_channels).values()) if layers is None else layers
+        self.layers = chosen_layers(name, wanted, list(known))
+        indices = [list(known).index(layer) for layer in self.layers]
         self.network = _create(name, in_channels, pretrained=pretrained, out_indices=indices)
+        strides = [known[layer] for layer in self.layers]
+        if output_stride is not None and output_stride < max(strides):
+            dilate(self.network, output_stride, dilation, in_channels=in_channels, name=name)
+            strides = [min(stride, output_stride) for stride in strides]
+        if stride_on == "1x1":  # of the strides that are left, as in the dilated release
+            move_strides_to_1x1(self.network)
         self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
         self.channels = tuple(int(c) for c in _info(self.network).channels())
-        self.grids = _grids(self.network, reductions, in_channels)
+        self.grids = _grids(self.network, strides, in_channels)
         self.preprocessing = _preprocessing(name, in_channels)
-        self.multiple = _size_multiple(self.network, reductions, in_channels)
+        self.multiple = _size_multiple(self.network, strides, in_channels)
 
     def forward(self, images: Tensor) -> Features:
         """Return the maps of the chosen layers.
@@ -88,6 +122,7 @@ def _create(
     name: str, in_channels: int, *, pretrained: bool, out_indices: list[int] | None
 ) -> nn.Module:
     """Create the features-only model; those made for one image size are told to take any."""
+    name, changes = PSP_RESNETS.get(name, (name, {}))
 
     def build(**switches: bool) -> nn.Module:
         def create() -> nn.Module:
@@ -97,7 +132,7 @@ def _create(
                 pretrained=pretrained,
                 in_chans=in_channels,
                 out_indices=out_indices,
-                **switches,  # type: ignore[arg-type]  # timm hands them to the architecture
+                **{**switches, **changes},  # timm hands them to the architecture
             )
             return model
 
@@ -120,27 +155,26 @@ def _info(network: nn.Module) -> FeatureInfo:
 
 
 def timm_strides(name: str, in_channels: int = 3) -> dict[int, str]:
-    """Return stride -> layer name of a timm model, fine to coarse.
+    """Return stride -> name of the deepest map of that stride of a timm model, fine to coarse.
 
     Raises:
         ConfigError: timm knows no such model.
     """
-    return {stride: f"stride{stride}" for stride in sorted(set(_reductions(name, in_channels)))}
-
-
-def _last_index(name: str, stride: int, in_channels: int) -> int:
-    """Return the deepest of the model's maps that has this stride."""
-    reductions = _reductions(name, in_channels)
-    return len(reductions) - 1 - reductions[::-1].index(stride)
+    deepest = {stride: layer for layer, stride in _stages(name, in_channels).items()}
+    return dict(sorted(deepest.items()))
 
 
 @functools.cache
-def _reductions(name: str, in_channels: int) -> tuple[int, ...]:
-    if not timm.is_model(name):
+def _stages(name: str, in_channels: int) -> dict[str, int]:
+    """Return name -> stride of the model's maps, in its order."""
+    if name not in PSP_RESNETS and not timm.is_model(name):
         raise ConfigError(unknown_backbone(name))
     with torch.device("meta"):
-        model = _create(name, in_channels, pretrained=False, out_indices=None)
-    return tuple(int(stride) for stride in _info(model).reduction())
+        info = _info(_create(name, in_channels, pretrained=False, out_indices=None))
+    return {
+        layer: int(stride)
+        for layer, stride in zip(info.module_name(), info.reduction(), strict=True)
+    }
 
 
 def _grids(network: nn.Module, strides: list[int], in_channels: int) -> tuple[Grid, ...]:
@@ -161,7 +195,7 @@ def _grids(network: nn.Module, strides: list[int], in_channels: int) -> tuple[Gr
 
 
 def _preprocessing(name: str, in_channels: int) -> Preprocessing:
-    config = timm.get_pretrained_cfg(name)
+    config = None if name in PSP_RESNETS else timm.get_pretrained_cfg(name)
     if in_channels != 3 or config is None:
         return default_preprocessing(in_channels)
     return Preprocessing(tuple(config.mean), tuple(config.std))

@@ -9,11 +9,13 @@ out, to see what the context did.
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
 
 from torch import nn
 
 from lookwider.backbones.contract import Features
+from lookwider.layers.region_sums import Place
 
 
 class Summary(Protocol):
@@ -28,17 +30,30 @@ class Context(Protocol):
     """A context module.
 
     Attributes:
-        channels: widths of the fused maps, fine to coarse.
+        channels: widths of the fused maps.
     """
 
     channels: tuple[int, ...]
 
-    def summarise(self, features: Features) -> Summary:
-        """Return what these features say of the whole picture."""
+    def summarise(self, features: Features, places: Sequence[Place] | None = None) -> Any:
+        """Return what these features say of the whole picture.
+
+        Args:
+            features: maps of an image, or of a tile of it.
+            places: where each map of a tile lies in the image's; None for a whole image.
+
+        Returns:
+            A `Summary`.
+        """
         ...
 
-    def fuse(self, features: Features, summary: Summary) -> Features:
-        """Return the features with what the context adds to each place."""
+    def fuse(
+        self, features: Features, summary: Any, places: Sequence[Place] | None = None
+    ) -> Features:
+        """Return the features with what the context adds to each place.
+
+        A fused map of 1 x 1 cells holds for every place: it is never replicated.
+        """
         ...
 
 
@@ -61,10 +76,12 @@ class NoContext(nn.Module):
         super().__init__()
         self.channels = channels
 
-    def summarise(self, features: Features) -> EmptySummary:
+    def summarise(self, features: Features, places: Sequence[Place] | None = None) -> EmptySummary:
         """Return the empty summary."""
         return EmptySummary()
 
-    def fuse(self, features: Features, summary: Summary) -> Features:
+    def fuse(
+        self, features: Features, summary: EmptySummary, places: Sequence[Place] | None = None
+    ) -> Features:
         """Return the features as they are."""
         return features

@@ -6,7 +6,7 @@ from lookwider.models.parameters import (
     initialise_from,
     parameter_roles,
 )
-from lookwider.models.registry import MODELS, create_model, model_options
+from lookwider.models.registry import MODELS, create_model, model_options, option_types
 from lookwider.models.segmenter import ImageLike, Segmenter
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "create_model",
     "initialise_from",
     "model_options",
+    "option_types",
     "parameter_roles",
 ]

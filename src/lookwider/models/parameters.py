@@ -8,17 +8,25 @@ from typing import Literal
 import torch
 
 from lookwider.errors import CheckpointError
+from lookwider.layers.deconvolution import LearnedDeconvolution
+from lookwider.layers.l2_norm import L2Norm
 from lookwider.models.segmenter import Segmenter
 
 Role = Literal["trunk", "new"]
-"""``"trunk"`` layers come from a classifier, ``"new"`` ones were added for segmentation."""
+"""``"trunk"`` layers learn at the base rate: those of the classifier, and what starts from a value
+that already works, deconvolutions and scales of L2 normalisations; ``"new"`` ones were added for
+segmentation and may learn faster."""
 
 
 def parameter_roles(model: Segmenter) -> dict[str, Role]:
     """Return the role of each parameter by name."""
+    ready = tuple(
+        f"{name}."
+        for name, module in model.named_modules()
+        if name == "backbone" or isinstance(module, (L2Norm, LearnedDeconvolution))
+    )
     return {
-        name: "trunk" if name.startswith("backbone.") else "new"
-        for name, _ in model.named_parameters()
+        name: "trunk" if name.startswith(ready) else "new" for name, _ in model.named_parameters()
     }
 
 
@@ -56,15 +64,23 @@ def count_parameters(model: Segmenter) -> ParameterCount:
 def initialise_from(model: Segmenter, source: Segmenter) -> list[str]:
     """Copy everything that two models share: FCN-16s starts from FCN-32s, FCN-8s from FCN-16s.
 
+    What the weights expect of an image comes along. A head for another number of classes keeps
+    the layers whose size depends on it as they were initialised.
+
     Returns:
-        The names of the tensors of ``model`` that the source lacks and that stay as they were,
-        such as the new skip's score layer, which starts at zero.
+        The names of the tensors of ``model`` that stay as they were: those that the source
+        lacks, such as the new skip's score layer, which starts at zero, and those of other
+        classes.
 
     Raises:
         CheckpointError: the trunks differ, or a shared tensor has another shape.
     """
     own, given = model.state_dict(), source.state_dict()
-    shared = own.keys() & given.keys()
+    shared = {
+        name
+        for name in own.keys() & given.keys()
+        if not _differs_by_classes(name, model, source, own[name].shape, given[name].shape)
+    }
     misfits = [
         f"{name}: got {tuple(given[name].shape)}, expected {tuple(own[name].shape)}"
         for name in sorted(shared)
@@ -74,9 +90,21 @@ def initialise_from(model: Segmenter, source: Segmenter) -> list[str]:
     if misfits or missing_trunk:
         problems = misfits + [f"{name}: missing" for name in missing_trunk]
         raise CheckpointError(
-            "cannot start from this model, its trunk or classes differ: " + "; ".join(problems[:5])
+            "cannot start from this model, its trunk or heads differ: " + "; ".join(problems[:5])
         )
     with torch.no_grad():
         for name in shared:
             own[name].copy_(given[name])
+    model.backbone.preprocessing = source.preprocessing
     return sorted(own.keys() - shared)
+
+
+def _differs_by_classes(
+    name: str, model: Segmenter, source: Segmenter, own: torch.Size, given: torch.Size
+) -> bool:
+    """Whether a head's tensor has another shape only for having other classes."""
+    if own == given or not name.startswith("heads.") or len(own) != len(given):
+        return False
+    head = name.split(".")[1]
+    counts = tuple(len(m.extra_classes.get(head, m.classes)) for m in (model, source))
+    return all(a == b or (a, b) == counts for a, b in zip(own, given, strict=True))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from lookwider.classes import Classes
 from lookwider.errors import ConfigError, unknown_name
 from lookwider.models.fcn import fcn, fcn8s, fcn8s_atonce, fcn16s, fcn32s
+from lookwider.models.parsenet import parsenet
+from lookwider.models.pspnet import pspnet
 from lookwider.models.segmenter import Segmenter
 
 MODELS: dict[str, Callable[..., Segmenter]] = {
@@ -17,6 +19,8 @@ MODELS: dict[str, Callable[..., Segmenter]] = {
     "fcn16s": fcn16s,
     "fcn8s": fcn8s,
     "fcn8s_atonce": fcn8s_atonce,
+    "parsenet": parsenet,
+    "pspnet": pspnet,
 }
 """Every model that `create_model` builds."""
 
@@ -24,7 +28,7 @@ MODELS: dict[str, Callable[..., Segmenter]] = {
 def create_model(
     name: str,
     *,
-    backbone: str = "vgg16",
+    backbone: str | None = None,
     num_classes: int = 21,
     classes: Classes | None = None,
     extra_classes: Mapping[str, Classes | int] | None = None,
@@ -35,15 +39,16 @@ def create_model(
     """Build a segmentation network.
 
     Args:
-        name: fcn32s, fcn16s, fcn8s, fcn8s_atonce, or fcn with ``finest_stride=``.
-        backbone: alexnet, googlenet, vgg16, or any timm model.
+        name: fcn32s, fcn16s, fcn8s, fcn8s_atonce, fcn with ``finest_stride=``, parsenet or
+            pspnet.
+        backbone: alexnet, googlenet, vgg16, vgg16_largefov, resnet50_psp (101, 152, 269), or any
+            timm model; the paper's when not given.
         num_classes: classes to tell apart, when ``classes`` is not given.
         classes: their names and colours.
         extra_classes: a further head per name on the same trunk, e.g. ``{"geometric": 3}``.
         in_channels: bands of the images.
         pretrained: start the trunk from ImageNet weights.
-        **options: the model's own switches: ``upsampling``, ``style``, ``skip_scales``,
-            ``zero_scores``.
+        **options: the model's own switches, see `lookwider.models.model_options`.
 
     Raises:
         ConfigError: a name or option is unknown (lists the known and the closest).
@@ -65,6 +70,8 @@ def create_model(
         head: Classes.numbered(given) if isinstance(given, int) else given
         for head, given in (extra_classes or {}).items()
     }
+    if backbone is None:
+        backbone = str(_parameters(name)["backbone"].default)
     model = MODELS[name](
         backbone=backbone,
         classes=classes,
@@ -91,12 +98,20 @@ def model_options(name: str) -> list[str]:
         >>> model_options("fcn32s")
         ['style', 'upsampling', 'zero_scores']
     """
-    options = [
-        *inspect.signature(MODELS[name]).parameters,
-        *inspect.signature(fcn).parameters,
-    ]
     shared = {"backbone", "classes", "extra_classes", "in_channels", "pretrained", "options"}
     given_by_name = {"finest_stride"} if name != "fcn" else set()
     if name == "fcn32s":
         given_by_name.add("skip_scales")
-    return sorted(set(options) - shared - given_by_name)
+    return sorted(_parameters(name).keys() - shared - given_by_name)
+
+
+def option_types(name: str) -> dict[str, Any]:
+    """Return the annotations of a model's own switches, by name."""
+    hints = get_type_hints(fcn) | get_type_hints(MODELS[name])
+    return {option: hints[option] for option in model_options(name)}
+
+
+def _parameters(name: str) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a model's builder; the FCNs' pass theirs on to `fcn`."""
+    own = dict(inspect.signature(MODELS[name]).parameters)
+    return dict(inspect.signature(fcn).parameters) | own if "options" in own else own

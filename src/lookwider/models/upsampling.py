@@ -51,7 +51,7 @@ class Upscore(nn.Module):
             scores: (N, K, h, w); finer: (N, K, H, W) -> (N, K, H', W') on ``self.grid``.
         """
         if self.plan is None:
-            return resample(scores, *_centred(scores, _size(finer), self.coarse, self.fine)) + finer
+            return onto_grid(scores, self.coarse, _size(finer), self.fine) + finer
         upscored: Tensor = (
             self.deconvolution(scores)
             if self.deconvolution is not None
@@ -71,9 +71,11 @@ class UpscoreToImage(nn.Module):
         num_classes: score maps.
         grid: grid of the scores.
         step: how to upsample.
+        grouped: one learned filter per class and a bias (ParseNet's release), instead of filters
+            from every class to every class.
     """
 
-    def __init__(self, num_classes: int, grid: Grid, step: Step) -> None:
+    def __init__(self, num_classes: int, grid: Grid, step: Step, *, grouped: bool = False) -> None:
         super().__init__()
         self.coarse = grid
         self.num_classes = num_classes
@@ -81,7 +83,7 @@ class UpscoreToImage(nn.Module):
         self.plan = None if step == "interpolation" else deconvolution_between(grid, PIXELS)
         if self.plan is not None and step == "learned":
             self.deconvolution = LearnedDeconvolution(
-                num_classes, self.plan.kernel, self.plan.factor
+                num_classes, self.plan.kernel, self.plan.factor, grouped=grouped, bias=grouped
             )
 
     @property
@@ -121,6 +123,15 @@ class UpscoreToImage(nn.Module):
                 for n, pixels in zip(_size(scores), size, strict=True)
             )
         return ScoreMap(scores, rows, cols)
+
+
+def onto_grid(scores: Tensor, coarse: Grid, size: tuple[int, int], fine: Grid) -> Tensor:
+    """Interpolate scores of one grid at the cells of another, of this (height, width).
+
+    Shape:
+        (N, K, h, w) -> (N, K, *size).
+    """
+    return resample(scores, *_centred(scores, size, coarse, fine))
 
 
 def fixed_filter_weights(module: nn.Module) -> int:

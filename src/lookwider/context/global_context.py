@@ -1,0 +1,90 @@
+"""ParseNet's context: the average feature of the whole image (Liu et al. 2015, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from lookwider.backbones.contract import Features
+from lookwider.context.regions import RegionSummary, summarise_regions
+from lookwider.errors import LookwiderError
+from lookwider.layers.l2_norm import L2Norm
+from lookwider.layers.region_sums import Place
+
+
+class GlobalContext(nn.Module):
+    """Average some maps over the image, and normalise these averages and the local maps alike.
+
+    The fused maps are the local ones, fine to coarse, then one of 1 x 1 cells per average. The
+    paper replicates the average to every place ("unpool") and concatenates; a classifier is
+    linear, so scoring the 1 x 1 maps and adding the scores everywhere is the same.
+
+    Args:
+        channels: widths of the trunk's maps.
+        local: positions of the maps that are fused place by place.
+        pooled: positions of the maps that are averaged; none for the paper's baseline.
+        normalise: L2-normalise every map, with a learned scale per channel.
+        scale: initial value of these scales.
+        dropout: share of the averages' channels dropped in training (the release: 0.3).
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        local: Sequence[int],
+        pooled: Sequence[int],
+        *,
+        normalise: bool = True,
+        scale: float = 10.0,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.local, self.pooled = tuple(local), tuple(pooled)
+        self.channels = tuple(channels[i] for i in (*self.local, *self.pooled))
+
+        def norm(position: int) -> nn.Module:
+            return L2Norm(channels[position], scale=scale) if normalise else nn.Identity()
+
+        self.local_norms = nn.ModuleList(norm(i) for i in self.local)
+        self.global_norms = nn.ModuleList(norm(i) for i in self.pooled)
+        self.dropout = nn.Dropout(dropout)
+
+    def summarise(self, features: Features, places: Sequence[Place] | None = None) -> RegionSummary:
+        """Return the sums over the image of the pooled maps, with their counts.
+
+        Args:
+            features: the trunk's maps.
+            places: where each map of a tile lies in the image's; None for a whole image.
+        """
+        if places is not None and len(places) != len(features):
+            raise LookwiderError(f"got {len(places)} places, expected one per map: {len(features)}")
+        parts = [
+            summarise_regions(features[i], (1,), "average", places[i] if places else None)
+            for i in self.pooled
+        ]
+        return RegionSummary(
+            "average",
+            tuple(value for part in parts for value in part.values),
+            tuple(count for part in parts for count in part.counts),
+            tuple(size for part in parts for size in part.sizes),
+        )
+
+    def fuse(
+        self, features: Features, summary: RegionSummary, places: Sequence[Place] | None = None
+    ) -> Features:
+        """Return the local maps, normalised, then the image's averages, normalised.
+
+        Shape:
+            (N, C_i, h_i, w_i) each -> the local ones, then (N, C_j, 1, 1) each.
+        """
+        local = tuple(
+            norm(features[i]) for norm, i in zip(self.local_norms, self.local, strict=True)
+        )
+        averages: tuple[Tensor, ...] = tuple(
+            self.dropout(norm(average.to(features[i].dtype)))
+            for norm, i, average in zip(
+                self.global_norms, self.pooled, summary.pooled(), strict=True
+            )
+        )
+        return (*local, *averages)

@@ -1,0 +1,124 @@
+"""PSPNet's context: averages over 1 x 1, 2 x 2, 3 x 3 and 6 x 6 regions (Zhao et al. 2017).
+
+Section 3.2 and figure 3: pool the last map into grids of regions, reduce each grid's channels by
+a 1 x 1 convolution, upsample the grids and concatenate them to the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lookwider.backbones.contract import Features
+from lookwider.context.regions import Pooling, RegionSummary, summarise_regions
+from lookwider.errors import ConfigError, LookwiderError
+from lookwider.layers.norms import ConvNormReLU, Norm
+from lookwider.layers.region_sums import Place
+from lookwider.layers.taps import Taps, resample
+
+GridAlignment = Literal["aligned", "half_pixel"]
+"""How a grid of regions lies on the map: first and last regions on the first and last cells, as
+published; or regions as areas."""
+
+
+class PyramidContext(nn.Module):
+    """Concatenate to the last map what grids of regions say of the whole picture.
+
+    Args:
+        channels: widths of the trunk's maps; the last one is pooled, the others pass unchanged.
+        bins: regions along each axis, in the order of concatenation: the paper and its PyTorch
+            release 1, 2, 3, 6; the Caffe release 6, 3, 2, 1. None for the paper's baseline.
+        pooling: average or maximum of a region.
+        reduce: divide each grid's channels by the number of grids ("DR" in the paper).
+        norm: normalisation of each reduced grid.
+        alignment: how a grid lies on the map.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        bins: Sequence[int] = (1, 2, 3, 6),
+        *,
+        pooling: Pooling = "average",
+        reduce: bool = True,
+        norm: Norm = "batch",
+        alignment: GridAlignment = "aligned",
+    ) -> None:
+        super().__init__()
+        if any(count < 1 for count in bins):
+            raise ConfigError(f"got bins {tuple(bins)}, expected positive numbers of regions")
+        if pooling not in ("average", "max"):
+            raise ConfigError(f"got pooling {pooling!r}, expected 'average' or 'max'")
+        self.bins = tuple(bins)
+        self.pooling: Pooling = pooling
+        self.alignment = alignment
+        width = channels[-1]
+        reduced = width // len(self.bins) if reduce and self.bins else width
+        self.branches = nn.ModuleList(
+            ConvNormReLU(width, reduced, 1, norm) if reduce else nn.Identity() for _ in self.bins
+        )
+        self.channels = (*channels[:-1], width + reduced * len(self.bins))
+
+    def summarise(self, features: Features, places: Sequence[Place] | None = None) -> RegionSummary:
+        """Return the sums or maxima of the regions of the last map.
+
+        Args:
+            features: the trunk's maps.
+            places: where each map of a tile lies in the image's; None for a whole image.
+        """
+        place = places[-1] if places is not None else None
+        return summarise_regions(features[-1], self.bins, self.pooling, place)
+
+    def fuse(
+        self, features: Features, summary: RegionSummary, places: Sequence[Place] | None = None
+    ) -> Features:
+        """Return the maps, to the last of which the upsampled grids are concatenated.
+
+        Shape:
+            (N, C, h, w) -> (N, C + bins * C', h, w) for the last map.
+
+        Raises:
+            LookwiderError: batch normalisation has a single value per channel to train on.
+        """
+        last = features[-1]
+        if not self.bins:
+            return features
+        place = Place.whole(last) if places is None else places[-1]
+        grids = [
+            _spread(self._branch(branch, pooled.to(last.dtype)), last, place, self.alignment)
+            for branch, pooled in zip(self.branches, summary.pooled(), strict=True)
+        ]
+        return (*features[:-1], torch.cat([last, *grids], dim=1))
+
+    @property
+    def needs_several_images(self) -> bool:
+        """Whether training on one image at a time is impossible: one region, batch normalised."""
+        return 1 in self.bins and any(
+            isinstance(module, nn.BatchNorm2d) for module in self.branches.modules()
+        )
+
+    def _branch(self, branch: nn.Module, pooled: Tensor) -> Tensor:
+        if self.training and self.needs_several_images and pooled.shape[0] == 1:
+            raise LookwiderError(one_image_advice("a step of one image"))
+        reduced: Tensor = branch(pooled)
+        return reduced
+
+
+def one_image_advice(what: str) -> str:
+    """Return the message for batch normalisation of the average of a single image."""
+    return (
+        f"got {what}, but batch normalisation of the image's one average needs at least 2 images; "
+        "use batch_size=2 or more, norm=group, or bins without 1"
+    )
+
+
+def _spread(grid: Tensor, features: Tensor, place: Place, alignment: GridAlignment) -> Tensor:
+    """Upsample a grid of regions to the cells of a map, or of a tile of it."""
+    make = Taps.aligned if alignment == "aligned" else Taps.half_pixel
+    height, width = features.shape[-2:]
+    rows = make(int(grid.shape[-2]), place.height)[place.top : place.top + height]
+    cols = make(int(grid.shape[-1]), place.width)[place.left : place.left + width]
+    return resample(grid, rows, cols)

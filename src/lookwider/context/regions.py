@@ -1,0 +1,90 @@
+"""The summary of all region contexts: sums and counts, or maxima, per region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lookwider.errors import LookwiderError
+from lookwider.layers.region_sums import (
+    Place,
+    check_place,
+    region_counts,
+    region_maxima,
+    region_sums,
+)
+
+Pooling = Literal["average", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionSummary:
+    """What the regions of one or more maps hold.
+
+    Attributes:
+        pooling: ``"average"`` keeps sums, ``"max"`` maxima.
+        values: per grid of regions (N, C, b, b), float32 or wider for sums.
+        counts: per grid (b, b) cells of the regions of the whole map.
+        sizes: per grid the (height, width) of the whole map, in cells.
+    """
+
+    pooling: Pooling
+    values: tuple[Tensor, ...]
+    counts: tuple[Tensor, ...]
+    sizes: tuple[tuple[int, int], ...]
+
+    def merge(self, other: RegionSummary) -> RegionSummary:
+        """Return the summary of two parts of the same image.
+
+        Parts must not share a cell; the order in which all are merged does not matter.
+
+        Raises:
+            LookwiderError: they are parts of different images or of different contexts.
+        """
+        if (self.pooling, self.sizes) != (other.pooling, other.sizes):
+            raise LookwiderError(
+                f"cannot merge a summary of {other.pooling} over maps of {list(other.sizes)} "
+                f"cells into one of {self.pooling} over {list(self.sizes)}; merge tiles of one "
+                "image seen by one model"
+            )
+        join = torch.add if self.pooling == "average" else torch.maximum
+        values = tuple(join(a, b) for a, b in zip(self.values, other.values, strict=True))
+        return RegionSummary(self.pooling, values, self.counts, self.sizes)
+
+    def pooled(self) -> tuple[Tensor, ...]:
+        """Return the average or maximum of each region.
+
+        Shape:
+            (N, C, b, b) per grid.
+        """
+        if self.pooling == "max":
+            return self.values
+        return tuple(
+            value / count.to(value) for value, count in zip(self.values, self.counts, strict=True)
+        )
+
+
+def summarise_regions(
+    features: Tensor, bins: Sequence[int], pooling: Pooling, place: Place | None = None
+) -> RegionSummary:
+    """Summarise one map, or a tile of it, over grids of 1 x 1, 2 x 2, ... regions.
+
+    Shape:
+        (N, C, h, w).
+
+    Raises:
+        LookwiderError: the tile reaches out of the map.
+    """
+    place = Place.whole(features) if place is None else place
+    check_place(features, place)
+    pool = region_sums if pooling == "average" else region_maxima
+    return RegionSummary(
+        pooling,
+        pool(features, bins, place) if bins else (),
+        tuple(region_counts(place, count) for count in bins),
+        ((place.height, place.width),) * len(bins),
+    )
