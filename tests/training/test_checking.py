@@ -25,6 +25,7 @@ def test_lone_value_of_batch_norm_is_named() -> None:
     with pytest.raises(ConfigError, match=message):
         check(crop_size="32,32", batch_size=1)
     check(crop_size="32,32", batch_size=2)
+    check(crop_size="32,32", batch_size=1, freeze_trunk=True)
     check(crop_size="64,64", batch_size=1)
 
 

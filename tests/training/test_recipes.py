@@ -62,10 +62,54 @@ def test_the_papers_recipes_fix_the_deconvolutions_as_released(facts: Callable[[
     layers = facts("layers_voc-fcn8s")["layers"]
     rates = [layer["lr_mult"] for layer in layers if layer["type"] == "Deconvolution"]
     assert rates == [[0.0]] * 3
-    paper = [recipe() for name, recipe in RECIPES.items() if name.endswith("_paper")]
+    names = [name for name in RECIPES if name.startswith("fcn") and name.endswith("_paper")]
+    paper = [RECIPES[name]() for name in names]
+    assert len(paper) == 5
     assert all(c.model_options["upsampling"] == "fixed" for c in paper)
     assert all(c.model_options["style"] == "released" for c in paper)
     assert not RECIPES["fcn32s_alexnet_paper"]().pretrained  # there are no such weights to fetch
+
+
+def test_parsenets_recipe_is_the_released_solver(facts: Callable[[str], Any]) -> None:
+    solver = facts("training_and_data")["ParseNet"]["solver"]
+    config = RECIPES["parsenet_paper"]()
+    assert config.base_lr == solver["base_lr"]
+    assert (config.schedule, config.power) == (solver["lr_policy"], solver["power"])
+    assert (config.steps, config.momentum) == (solver["max_iter"], solver["momentum"])
+    assert config.weight_decay == solver["weight_decay"]
+    assert (config.batch_size, config.accumulate) == (solver["batch"], solver["iter_size"])
+    assert config.reduction == "batch"
+    layers = facts("layers_parsenet_VGG_VOC2012ext_context60")["layers"]
+    rates = {layer["name"]: layer["lr_mult"] for layer in layers if "lr_mult" in layer}
+    assert rates["fc7_norm_score21"] == [
+        config.new_lr_factor,
+        config.new_lr_factor * config.bias_lr_factor,
+    ]
+    assert rates["upscore21"] == rates["conv1_1"] == [1, config.bias_lr_factor]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "data"), [("ade20k", "ADE20K"), ("voc", "VOC"), ("cityscapes", "Cityscapes")]
+)
+def test_pspnets_recipes_are_the_papers(
+    recipe: str, data: str, facts: Callable[[str], Any]
+) -> None:
+    paper = facts("training_and_data")["PSPNet"]["paper"]
+    config = RECIPES[f"pspnet_{recipe}_paper"]()
+    assert config.steps == paper["iterations"][data]
+    assert config.base_lr == paper["base_lr"]
+    assert (config.power, config.momentum) == (paper["power"], paper["momentum"])
+    assert (config.batch_size, config.weight_decay) == (paper["batch"], paper["weight_decay"])
+    assert config.aux_weight == paper["aux_weight"]
+    side = paper["crop"]["Cityscapes" if data == "Cityscapes" else "ADE20K, VOC"]
+    assert config.crop_size == (side, side)
+    assert (config.rotate > 0) == (config.blur > 0) == (data != "Cityscapes")
+    assert (config.scale, config.flip) == ((0.5, 2.0), 0.5)
+    layers = facts("layers_pspnet50_ADE20K_473")["layers"]
+    (score,) = [layer for layer in layers if layer["name"] == "conv6"]
+    factor = config.new_lr_factor
+    assert score["lr_mult"] == [factor, factor * config.bias_lr_factor]
+    assert (score["decay_mult"][1] == 1) == config.bias_decay
 
 
 def test_text_values_are_read_by_type() -> None:
@@ -131,3 +175,10 @@ def test_differences_leave_out_what_weights_do_not_depend_on() -> None:
     one = configure("fcn32s", {"workers": 0})
     two = configure("fcn32s", {"workers": 2, "base_lr": 0.5, "log_every": 3})
     assert differences(one, two) == {"base_lr": (0.02, 0.5)}
+
+
+@pytest.mark.parametrize(("text", "bins"), [("6,3,2,1", [6, 3, 2, 1]), ("1", [1]), ("", [])])
+def test_lists_of_any_length_from_the_command_line(text, bins):
+    assert configure("pspnet", {"bins": text}).model_options["bins"] == bins
+    with pytest.raises(ConfigError, match="bins='a': "):
+        configure("pspnet", {"bins": "a"})

@@ -14,12 +14,13 @@ from lookwider.classes import Classes, ClassMap
 from lookwider.data.sample import Sample
 from lookwider.errors import ConfigError, DataError
 from lookwider.models import create_model
+from lookwider.preprocessing import CAFFE_VOC
 from lookwider.training import run
 from lookwider.training.config import TrainConfig
 from lookwider.training.logs import COLUMNS, read_metrics
 from lookwider.training.run_folder import prepare_folder, read_config
 from lookwider.training.task import NonFiniteError, SegmentationTask
-from lookwider.weights.checkpoint import load
+from lookwider.weights.checkpoint import load, save
 from lookwider.weights.description import describe
 
 
@@ -242,6 +243,35 @@ def test_starting_from_a_coarser_run(
     config = small(data, tmp_path / "16s", steps=1, val_split="none", init_from=coarse.out)
     message = said(config, capsys)
     assert f"began from {coarse.out}; as initialised: heads.main." in message
+
+
+def test_weights_from_elsewhere_keep_what_they_expect_of_an_image(
+    data: Path, tmp_path: Path
+) -> None:
+    """Of another number of classes and other preprocessing; a continued run too."""
+    source = create_model("fcn16s", backbone="test_efficientnet", num_classes=1)
+    source.backbone.preprocessing = CAFFE_VOC
+    save(source, tmp_path / "trunk")
+    config = small(data, tmp_path / "run", steps=2, val_split="none", init_from=tmp_path / "trunk")
+    train(config)
+    assert describe(config.out / "last").preprocessing == CAFFE_VOC
+    train(config.model_copy(update={"steps": 3, "resume": True}))
+    assert describe(config.out / "last").preprocessing == CAFFE_VOC
+
+
+def test_a_frozen_trunk_stays_as_it_began(data: Path, tmp_path: Path) -> None:
+    """Weights and batch statistics of the trunk stay, over validations and a continuation."""
+    config = small(data, tmp_path / "run", freeze_trunk=True, batch_size=1, crop_size="33,33")
+    train(config)
+    began = load_file(config.out / "best" / "model.safetensors")
+    train(config.model_copy(update={"steps": 9, "resume": True}))
+    ended = load_file(config.out / "last" / "model.safetensors")
+    changed = {name for name in ended if not torch.equal(began[name], ended[name])}
+    assert changed
+    assert not [name for name in changed if name.startswith("backbone.")]
+    means = [t for name, t in ended.items() if name.endswith("running_mean")]
+    assert means
+    assert all(bool((t == 0).all()) for t in means)
 
 
 def test_damaged_image_is_named_without_a_workers_traceback(data: Path, tmp_path: Path) -> None:

@@ -113,21 +113,15 @@ def _spread(window: nn.Conv2d | nn.MaxPool2d, factor: int, *, keep: bool) -> Non
     if not keep:
         window.stride = (1, 1) if isinstance(window, nn.Conv2d) else 1
     kernel, dilation = _pair(window.kernel_size), _pair(window.dilation)
-    spread = tuple(d * factor if k > 1 else d for k, d in zip(kernel, dilation, strict=True))
-    if isinstance(window, nn.Conv2d):
-        window.dilation = spread
-        if not isinstance(window.padding, str):
-            window.padding = _padded(window.padding, kernel, factor)
-    else:
-        window.dilation = spread
-        window.padding = _padded(window.padding, kernel, factor)
+    window.dilation = _times(dilation, factor, kernel)
+    if not isinstance(window.padding, str):
+        window.padding = _times(_pair(window.padding), factor, kernel)
 
 
-def _padded(
-    padding: int | tuple[int, ...], kernel: tuple[int, int], factor: int
-) -> tuple[int, ...]:
-    pairs = zip(_pair(padding), kernel, strict=True)
-    return tuple(p * factor if k > 1 else p for p, k in pairs)
+def _times(values: tuple[int, int], factor: int, kernel: tuple[int, int]) -> tuple[int, int]:
+    """Multiply along the axes where the window is wider than one cell."""
+    rows, cols = (v * factor if k > 1 else v for v, k in zip(values, kernel, strict=True))
+    return rows, cols
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:

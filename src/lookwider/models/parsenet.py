@@ -116,7 +116,7 @@ class ParseNetHead(nn.Module):
     def _early(self, features: Features) -> list[Tensor]:
         """Return each map's part of the score of the concatenated maps; the first has the bias."""
         assert self.score is not None
-        parts = torch.split(self.score.weight, self.channels, dim=1)
+        parts = torch.split(self.score.weight, list(self.channels), dim=1)
         biases = [self.score.bias, *[None] * (len(parts) - 1)]
         return [
             functional.conv2d(maps, weight, bias)

@@ -11,6 +11,7 @@ from lookwider.data.sample import Sample, SegmentationDataset
 from lookwider.errors import ConfigError
 from lookwider.models import Segmenter
 from lookwider.training.config import TrainConfig
+from lookwider.training.hardware import uses_gpu
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -69,9 +70,13 @@ def check_batch_norm(config: TrainConfig, sample: Sample, model: Segmenter) -> N
     leaves the running statistics as they are.
     """
     norms: dict[nn.Module, str] = {
-        module: name for name, module in model.named_modules() if isinstance(module, BATCH_NORMS)
+        module: name
+        for name, module in model.named_modules()
+        if isinstance(module, BATCH_NORMS)
+        and not (config.freeze_trunk and name.startswith("backbone."))
     }
-    if config.batch_size > config.devices or not norms:
+    synchronised = config.devices > 1 and uses_gpu(config)  # then all devices' images count
+    if config.batch_size > config.devices or synchronised or not norms:
         return
     size = config.crop_size or config.resize or sample.image.shape[:2]
     lone: list[str] = []
@@ -94,5 +99,15 @@ def check_batch_norm(config: TrainConfig, sample: Sample, model: Segmenter) -> N
     if lone:
         raise ConfigError(
             f"batch normalisation of {lone[0]} would see one value per channel: one image of "
-            f"{size[0]} x {size[1]} is 1 x 1 there; set batch_size=2 or more, or a larger crop_size"
+            f"{size[0]} x {size[1]} is 1 x 1 there; set batch_size=2 or more, {other_way(lone[0])}"
         )
+
+
+def other_way(norm: str) -> str:
+    """Return what else helps: averages of the whole picture are 1 x 1 whatever its size.
+
+    Example:
+        >>> other_way("context.branches.0.norm")
+        'or norm=group'
+    """
+    return "or norm=group" if norm.startswith("context.") else "or a larger crop_size"

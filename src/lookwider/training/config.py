@@ -45,11 +45,14 @@ class TrainConfig(BaseModel):
     recipe: str = Field(description="name of the recipe this began as")
 
     # the model
-    model: str = Field(description="fcn32s, fcn16s, fcn8s or fcn8s_atonce")
-    backbone: str = Field(description="alexnet, vgg16, googlenet or any timm model")
+    model: str = Field(description="fcn32s, fcn16s, fcn8s, fcn8s_atonce, parsenet or pspnet")
+    backbone: str = Field(description="alexnet, vgg16, googlenet, resnet50_psp or any timm model")
     pretrained: bool = Field(default=False, description="begin from the trunk's ImageNet weights")
     model_options: dict[str, Any] = Field(
         default_factory=dict, description="further keywords of the model, given flat"
+    )
+    freeze_trunk: bool = Field(
+        default=False, description="keep the trunk's weights and batch statistics as they begin"
     )
     init_from: Annotated[Path | None, Optionally] = Field(
         default=None, description="run or checkpoint whose equally named tensors are copied first"

@@ -104,14 +104,18 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
             console.print(f"{config.out}: already finished, {saved.step} steps")
             return _finished(config, saved.step)
         torch.manual_seed(seed_for(config.seed, "weights"))
-        model = _model(config, train_data, console, fresh=saved is None)
+        model = _model(config, train_data, console, saved)
         check_run(config, train_data, val_data, model)
         weights = None
         if config.class_weights is not None:
             weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        task = SegmentationTask(model.train(), config, max_steps, weights)
+        model.train()
+        if config.freeze_trunk:
+            # evaluation mode keeps the statistics of batch norms; the trainer leaves modes alone
+            model.get_submodule("backbone").requires_grad_(False).eval()
+        task = SegmentationTask(model, config, max_steps, weights)
         return _fit(task, train_data, val_data, saved, stop, console)
 
 
@@ -123,9 +127,13 @@ def _open(config: TrainConfig) -> tuple[SegmentationDataset, SegmentationDataset
 
 
 def _model(
-    config: TrainConfig, dataset: SegmentationDataset, console: Console, *, fresh: bool
+    config: TrainConfig,
+    dataset: SegmentationDataset,
+    console: Console,
+    saved: SavedState | None,
 ) -> Segmenter:
     """Build the model for a data set; weights to start from are only read for a fresh run."""
+    fresh = saved is None
     model = create_model(
         config.model,
         backbone=config.backbone,
@@ -136,7 +144,9 @@ def _model(
         **config.model_options,
     )
     model.class_map = dataset.class_map
-    if not (config.pretrained or fits_imagenet(dataset)):
+    if saved is not None:
+        model.backbone.preprocessing = describe(saved.folder).preprocessing
+    elif not (config.pretrained or fits_imagenet(dataset)):
         model.backbone.preprocessing = band_statistics(dataset)
     if config.init_from is not None and fresh:
         left = initialise_from(model, load(config.init_from))
