@@ -10,7 +10,7 @@ from torch import nn
 from lookwider.backbones import create_backbone, pretrained, stride_layers
 from lookwider.backbones.alexnet import alexnet
 from lookwider.backbones.googlenet import googlenet_torchvision
-from lookwider.backbones.vgg import load_torchvision_vgg16, vgg16
+from lookwider.backbones.vgg import load_torchvision_vgg16, vgg16, vgg16_largefov
 from lookwider.errors import ConfigError
 from lookwider.layers.grids import Grid
 
@@ -75,6 +75,24 @@ def test_torchvisions_vgg16_as_convolutions_classifies_alike():
     torch.testing.assert_close(pool5, maps)
     assert fc7.shape == (1, 4096, 1, 1)
     torch.testing.assert_close(fc7.flatten(1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_large_field_of_view_takes_every_nth_filter_of_vgg16(monkeypatch):
+    with torch.device("meta"):
+        shapes = torchvision.models.vgg16(weights=None).state_dict()
+    weights = {
+        name: torch.zeros(1).expand(t.shape)
+        for name, t in shapes.items()
+        if "classifier.6" not in name
+    }
+    places = torch.arange(49.0).view(1, 1, 7, 7)
+    weights["classifier.0.weight"] = places.expand(4096, 512, 7, 7).reshape(4096, -1)
+    weights["classifier.3.bias"] = torch.arange(4096.0)
+    monkeypatch.setattr("lookwider.backbones.vgg.torchvision_weights", lambda name: weights)
+    trunk = vgg16_largefov(pretrained=True)
+    assert trunk.fc6.weight[5, 7].tolist() == [[0, 3, 6], [21, 24, 27], [42, 45, 48]]
+    assert trunk.fc7.bias[:3].tolist() == [0, 4, 8]
+    assert trunk.preprocessing.order == "rgb"  # as torchvision's weights want it
 
 
 def test_torchvisions_googlenet_weights_fit(monkeypatch):

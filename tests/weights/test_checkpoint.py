@@ -99,8 +99,13 @@ def test_loading_draws_nothing_from_the_global_random_state(saved):
 def test_every_upsampling_is_rebuilt_and_described(tmp_path, upsampling):
     model = make_model(upsampling=upsampling)
     assert same(load(save(model, tmp_path / "a")), model)
-    words = {"learned": "learned deconvolution", "interpolation": "interpolation between centres"}
-    assert words.get(upsampling, "fixed deconvolution") in describe(tmp_path / "a").alignment
+    words = {
+        "learned": "learned bilinear deconvolution",
+        "interpolation": "bilinear by cell centres",
+    }
+    assert (
+        words.get(upsampling, "fixed bilinear deconvolution") in describe(tmp_path / "a").alignment
+    )
 
 
 def test_half_precision_weights_are_widened_exactly(tmp_path):
