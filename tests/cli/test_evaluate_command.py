@@ -49,6 +49,7 @@ def test_table_files_protocol_and_the_next_command(run, data):
     assert result.exit_code == 0, result.output
     assert "sky" in result.stdout
     assert "mean IoU" in result.stdout
+    assert "images: whole, one scale, not flipped" in result.stdout
     assert f"next: lookwider predict {run} FILES_OR_FOLDER --out DIR" in result.stderr
     folder = run / "evaluation" / "test"
     assert {path.name for path in folder.iterdir()} == {
@@ -61,6 +62,17 @@ def test_table_files_protocol_and_the_next_command(run, data):
     assert content["protocol"]["split"] == "test"
     assert len(content["protocol"]["sha256"]) == 64
     assert sum(map(sum, content["confusion"])) == 20 * 30 + 20 * 31
+
+
+def test_a_protocol_is_taken_and_told(run, data, tmp_path):
+    settings = ("protocol=pspnet", "scales=0.5,1", "crop_size=32", "base_size=64", "flip=false")
+    result = call(run, f"data={data}", f"out={tmp_path / 'o'}", "batch_size=2", *settings)
+    assert result.exit_code == 0, result.output
+    assert "images: windows of 32 x 32 every 22 x 22 pixels" in " ".join(result.stdout.split())
+    protocol = json.loads((tmp_path / "o" / "evaluation.json").read_text())["protocol"]
+    assert protocol["images"].endswith("antialiased when shrunk, not flipped")
+    assert protocol["inference"]["extra"] == 1
+    assert protocol["inference"]["crop_size"] == [32, 32]
 
 
 def test_json_for_scripts_and_another_folder(run, data, tmp_path):
@@ -78,6 +90,9 @@ def test_json_for_scripts_and_another_folder(run, data, tmp_path):
         (["data=x", "spilt=test"], ConfigError, "unknown setting 'spilt'; did you mean 'split'"),
         (["data=x", "batch_size=none"], ConfigError, "batch_size=none: input should be a valid"),
         (["data=x", "convention=voc"], ConfigError, "convention=voc: input should be 'fcn'"),
+        (["data=x", "protocol=pspent"], ConfigError, "unknown protocol 'pspent'; did you mean"),
+        (["data=x", "scale=0.5"], ConfigError, "unknown setting 'scale'; did you mean 'scales'"),
+        (["data=x", "scales=0.5,-1"], ConfigError, "got scales=0.5,-1, expected positive numbers"),
         (["data=scenes:count=1,size=32x32"], DataError, "model has 2: sky, sea; the data has"),
     ],
 )

@@ -2,16 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from lookwider.classes import Classes
 from lookwider.cli import app
-from lookwider.errors import DataError
+from lookwider.errors import ConfigError, DataError
+from lookwider.inference import named_protocol, predict_image
 from lookwider.inference.progress import ImageProgress
 from lookwider.models import create_model
-from lookwider.weights import save
+from lookwider.weights import load, save
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,47 @@ def test_nothing_to_segment(run, tmp_path):
     result = call(run, tmp_path / "nowhere", "--out", tmp_path / "out")
     assert isinstance(result.exception, DataError)
     assert "no such file or folder" in str(result.exception)
+
+
+def test_a_protocol_by_its_options(tmp_path):
+    classes = Classes.named(["a", "b"])
+    model = create_model("fcn32s", backbone="test_resnet", classes=classes, zero_scores=False)
+    run = save(model.eval(), tmp_path / "run" / "best").parent
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    options = ("--protocol", "pspnet", "--scales", "0.5,1.25", "--crop-size", "32,40")
+    more = ("--base-size", "60", "--stride-rate", "0.5", "--no-flip", "--batch-size", "3")
+    out = tmp_path / "out"
+    result = call(run, tmp_path / "a.png", "--out", out, *options, *more, "--probabilities")
+    assert result.exit_code == 0, result.output
+    protocol = named_protocol(
+        "pspnet",
+        scales=(0.5, 1.25),
+        crop_size=(32, 40),
+        base_size=60,
+        stride_rate=0.5,
+        flip=False,
+    )
+    with np.load(out / "a_probabilities.npz") as arrays:
+        found = arrays["probabilities"].astype(np.float32)
+    expected = predict_image(load(run), pixels, protocol, probabilities=True)
+    np.testing.assert_allclose(found, expected.probabilities, atol=6e-4)
+    with Image.open(out / "a.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), expected.labels)
+    whole = load(run).predict(pixels, probabilities=True)
+    assert np.abs(whole.probabilities - expected.probabilities).max() > 0.002
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--scales", "0.5,x"], "got scales=0.5,x, expected numbers with commas"),
+        (["--crop-size", "4"], "got crop_size=4,4, expected at least the stride"),
+        (["--flip", "--shift-and-stitch", "2"], "got shift_and_stitch=2 together with scales"),
+    ],
+)
+def test_options_that_do_not_fit(run, photos, tmp_path, options, message):
+    result = call(run, photos, "--out", tmp_path / "out", *options)
+    assert isinstance(result.exception, ConfigError)
+    assert message in str(result.exception)
+    assert not (tmp_path / "out").exists()

@@ -10,10 +10,11 @@ from torch import nn
 
 from lookwider.classes import Classes
 from lookwider.data import Sample
-from lookwider.errors import DataError, LookwiderError
+from lookwider.errors import ConfigError, DataError, LookwiderError
 from lookwider.evaluation import evaluate, metrics
 from lookwider.evaluation.evaluate import same_size_batches
 from lookwider.evaluation.metrics import confusion_counts
+from lookwider.inference import class_probabilities, named_protocol, predict_image
 from lookwider.inference.predictor import memory_advice
 from lookwider.models import create_model
 
@@ -204,3 +205,95 @@ def test_progress_lines_appear_without_a_terminal(model, monkeypatch, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("evaluating: 1 of 2 images, about ")
     assert "mean IoU" in lines[1]
+
+
+def without_a_constant_winner(model, inference):
+    """Return the model with its scores shifted so that every class is about as probable."""
+    for _ in range(3):
+        for head, maps in class_probabilities(model, random_samples()[4].image, inference).items():
+            with torch.no_grad():
+                model.heads[head].score_fr.bias -= maps.mean((1, 2)).log()
+    return model
+
+
+WINDOWS = named_protocol("pspnet", scales=(0.5, 1.0), base_size=60, crop_size=(40, 48))
+
+
+@pytest.mark.parametrize(
+    "inference", [WINDOWS, named_protocol("whole", scales=(0.75, 1.5), flip=True)]
+)
+def test_a_protocol_measures_what_it_predicts(inference):
+    torch.manual_seed(0)
+    model = create_model("fcn32s", backbone="test_resnet", classes=CLASSES, zero_scores=False)
+    model = without_a_constant_winner(model.train(), inference)
+    samples = random_samples()
+    result = evaluate(model, Samples(samples), inference=inference, batch_size=3, show=False)
+    assert model.training  # as it was before
+    expected = torch.zeros(3, 3, dtype=torch.int64)
+    for sample in samples:
+        labels = predict_image(model, sample.image, inference).labels
+        expected += confusion_counts(torch.from_numpy(sample.label), torch.from_numpy(labels), 3)
+    assert torch.equal(result.scores.counts, expected)
+    assert int((expected.sum(0) > 0).sum()) >= 2
+    assert [image.name for image in result.images] == [sample.name for sample in samples]
+    whole = evaluate(model, Samples(samples), show=False)
+    assert not torch.equal(whole.scores.counts, expected)
+
+
+def test_what_was_done_to_the_images_is_kept(model, evaluation):
+    assert evaluation.protocol["images"] == "whole, one scale, not flipped"
+    assert evaluation.protocol["inference"]["scales"] == [1.0]
+    result = evaluate(model, Samples(random_samples([(8, 8)])), inference=WINDOWS, show=False)
+    stored = json.loads(json.dumps(result.to_json()))["protocol"]
+    assert stored["images"].startswith("windows of 40 x 48 every 27 x 32 pixels")
+    assert stored["inference"] == {
+        "scales": [0.5, 1.0],
+        "flip": True,
+        "crop_size": [40, 48],
+        "base_size": 60,
+        "stride_rate": 2 / 3,
+        "extra": 1,
+        "padding": "after",
+        "flip_mean": "logits",
+        "resize": "matlab",
+    }
+
+
+def test_heads_of_further_labels_are_measured_under_a_protocol():
+    geometric = Classes.named(["flat", "upright"])
+    torch.manual_seed(0)
+    model = create_model(
+        "fcn32s",
+        backbone="test_resnet",
+        classes=CLASSES,
+        extra_classes={"geometric": geometric},
+        zero_scores=False,
+    )
+    model = without_a_constant_winner(model, WINDOWS)
+    samples = [
+        Sample(s.image, s.label, s.name, {"geometric": np.minimum(s.label, 1)})
+        for s in random_samples()[:2]
+    ]
+    data = Samples(samples, extra_classes={"geometric": geometric})
+    result = evaluate(model, data, inference=WINDOWS, show=False)
+    expected = torch.zeros(2, 2, dtype=torch.int64)
+    for sample in samples:
+        labels = class_probabilities(model, sample.image, WINDOWS)["geometric"].argmax(0)
+        truth = torch.from_numpy(sample.extra_labels["geometric"])
+        expected += confusion_counts(truth, labels.to(torch.uint8), 2)
+    assert torch.equal(result.extra["geometric"].counts, expected)
+    assert int((expected.sum(0) > 0).sum()) >= 2
+
+
+def test_a_protocol_that_does_not_fit_is_refused_before_any_image(model):
+    with pytest.raises(ConfigError, match="got crop_size=8,8, expected at least the stride"):
+        evaluate(model, Samples([None]), inference=named_protocol("whole", crop_size=(8, 8)))
+
+
+def test_windows_show_their_progress(model, monkeypatch, capsys):
+    monkeypatch.setattr("lookwider.inference.progress.LINE_SECONDS", 0.0)
+    inference = named_protocol("whole", crop_size=(40, 40))
+    evaluate(model, Samples(random_samples([(40, 60), (40, 40)])), inference=inference)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [f"evaluating: 0 of 2 images, street/0: window {i} of 2" for i in (1, 2)]
+    assert lines[2].startswith("evaluating: 1 of 2 images, about ")

@@ -46,3 +46,19 @@ def test_worst_images_of_any_shape_and_depth_fit_one_picture():
     ]
     with Image.open(io.BytesIO(worst_picture(examples, Classes.numbered(3)))) as image:
         assert image.width > 1000
+
+
+def height_of(png):
+    with Image.open(io.BytesIO(png)) as image:
+        return image.height
+
+
+def test_a_note_is_printed_on_both_pictures():
+    classes = Classes.numbered(4)
+    counts = np.eye(4, dtype=np.int64)
+    note = "windows of 473 x 473 " * 12
+    with_note = confusion_picture(counts, classes, note=note)
+    assert height_of(with_note) > height_of(confusion_picture(counts, classes))
+    square = np.zeros((9, 9), np.uint8)
+    examples = [Example("a", np.zeros((9, 9, 3), np.uint8), square, square)]
+    assert worst_picture(examples, classes, note=note) != worst_picture(examples, classes)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from lookwider.classes import Classes
 from lookwider.errors import ConfigError, DataError, LookwiderError
-from lookwider.inference import find_images, predict_files
+from lookwider.inference import find_images, named_protocol, predict_files, predict_image
 from lookwider.inference.device import choose_device
 from lookwider.inference.predictor import PredictionReport
 from lookwider.inference.prefetch import prefetch
@@ -82,6 +82,35 @@ def test_broken_files_are_reported_and_the_others_segmented(model, tmp_path):
         np.testing.assert_array_equal(np.asarray(image), expected)
     with np.load(out / "sub" / "dot_probabilities.npz") as arrays:
         assert arrays["probabilities"].shape == (2, 1, 1)
+
+
+def test_files_by_a_protocol_are_images_by_it(model, tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        pixels = random.integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{name}.png")
+    protocol = named_protocol("pspnet", scales=(1.0, 1.5), base_size=50, crop_size=(40, 40))
+    images = find_images([tmp_path / "in"])
+    report = predict_files(
+        model,
+        images,
+        tmp_path / "out",
+        protocol=protocol,
+        batch_size=2,
+        probabilities=True,
+        show=False,
+    )
+    assert report.written == ["a", "b"]
+    for image in images:
+        expected = predict_image(model, image.path, protocol, probabilities=True)
+        assert expected.name == image.name
+        with Image.open(tmp_path / "out" / f"{image.name}.png") as file:
+            np.testing.assert_array_equal(np.asarray(file), expected.labels)
+        with np.load(tmp_path / "out" / f"{image.name}_probabilities.npz") as arrays:
+            np.testing.assert_allclose(arrays["probabilities"], expected.probabilities, atol=1e-3)
+    with pytest.raises(ConfigError, match="got shift_and_stitch=2 together with scales"):
+        predict_files(model, images, tmp_path / "o", protocol=protocol, shift_and_stitch=2)
 
 
 def test_what_is_there_is_left_alone_on_request(model, tmp_path):

@@ -112,6 +112,29 @@ def test_pspnets_recipes_are_the_papers(
     assert (score["decay_mult"][1] == 1) == config.bias_decay
 
 
+@pytest.mark.parametrize(
+    ("recipe", "name", "text", "value"),
+    [
+        ("pspnet", "bins", "1,2", [1, 2]),
+        ("pspnet", "bins", "(3,)", [3]),
+        ("pspnet", "bins", "3", [3]),
+        ("pspnet", "bins", "none", []),
+        ("pspnet", "bins", "", []),
+        ("parsenet", "layers", "layer4", ["layer4"]),
+        ("parsenet", "context_layers", "none", []),
+        ("pspnet", "grid_alignment", "none", None),
+        ("pspnet", "reduce", "false", False),
+    ],
+)
+def test_text_of_the_models_switches(recipe: str, name: str, text: str, value: Any) -> None:
+    assert configure(recipe, {name: text}).model_options[name] == value
+
+
+def test_a_switch_of_the_wrong_kind() -> None:
+    with pytest.raises(ConfigError, match="bins='a': Input should be a valid integer"):
+        configure("pspnet", {"bins": "a"})
+
+
 def test_text_values_are_read_by_type() -> None:
     config = configure(
         "fcn8s",
@@ -175,10 +198,3 @@ def test_differences_leave_out_what_weights_do_not_depend_on() -> None:
     one = configure("fcn32s", {"workers": 0})
     two = configure("fcn32s", {"workers": 2, "base_lr": 0.5, "log_every": 3})
     assert differences(one, two) == {"base_lr": (0.02, 0.5)}
-
-
-@pytest.mark.parametrize(("text", "bins"), [("6,3,2,1", [6, 3, 2, 1]), ("1", [1]), ("", [])])
-def test_lists_of_any_length_from_the_command_line(text, bins):
-    assert configure("pspnet", {"bins": text}).model_options["bins"] == bins
-    with pytest.raises(ConfigError, match="bins='a': "):
-        configure("pspnet", {"bins": "a"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
+from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import parse_settings
 from lookwider.data import open_dataset
 from lookwider.errors import ConfigError, unknown_name
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class EvaluateSettings(BaseModel):
-    """The ``key=value`` settings of ``lookwider evaluate``."""
+    """The ``key=value`` settings of ``lookwider evaluate``, but for those of the protocol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,16 +40,16 @@ class EvaluateSettings(BaseModel):
     out: Path | None = None
 
     @classmethod
-    def parse(cls, arguments: Sequence[str]) -> EvaluateSettings:
+    def parse(cls, values: Mapping[str, str]) -> EvaluateSettings:
         """Read the settings of a command line.
 
         Raises:
             ConfigError: a setting is unknown, missing or has no valid value.
         """
-        values = parse_settings(list(arguments))
         for key in values:
             if key not in cls.model_fields:
-                raise ConfigError(unknown_name("setting", key, cls.model_fields))
+                known = [*cls.model_fields, *PROTOCOL_SETTINGS]
+                raise ConfigError(unknown_name("setting", key, known))
         if "data" not in values:
             raise ConfigError("which data? give data=PATH, or data=scenes for the built-in scenes")
         try:
@@ -66,7 +67,9 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             help="data=PATH, and: split=test layout=auto class_map=data|model batch_size=1 "
-            "workers=2 worst=4 convention=fcn|parsenet|pspnet out=DIR",
+            "workers=2 worst=4 convention=fcn|parsenet|pspnet out=DIR; what is done to an image: "
+            "protocol=whole|pspnet|semseg scales=0.5,1,1.5 flip=true crop_size=473 base_size=512 "
+            "stride_rate=0.667",
             show_default=False,
         ),
     ] = None,
@@ -80,7 +83,9 @@ def evaluate(
     # Brings matplotlib, which is slow to import and which other commands do not need.
     from lookwider.evaluation import evaluate as run_evaluation
 
-    chosen = EvaluateSettings.parse(settings or [])
+    values = parse_settings(settings or [])
+    inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
+    chosen = EvaluateSettings.parse(values)
     where = choose_device(device)
     checkpoint = checkpoint_folder(run)
     description = describe(checkpoint)
@@ -98,6 +103,7 @@ def evaluate(
     result = run_evaluation(
         model,
         dataset,
+        inference=inference,
         batch_size=chosen.batch_size,
         workers=chosen.workers,
         worst=chosen.worst,
@@ -142,6 +148,7 @@ def _show(result: Evaluation, title: str, run: Path, files: Sequence[Path]) -> N
     for head, scores in result.extra.items():
         out.print(scores.table(f"{title}, head {head}"))
     out.print(result.scores.summary(), markup=False)
+    out.print(f"images: {result.protocol['images']}", markup=False)
     rate = f"{result.images_per_second:.1f} images/s"
     messages.print(f"{len(result.images)} images in {result.seconds:.1f} s ({rate})")
     messages.print("written: " + escape(", ".join(str(path) for path in files)))

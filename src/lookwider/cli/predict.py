@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lookwider.cli.console import messages, out
+from lookwider.cli.protocol import parse_protocol
 from lookwider.inference.device import choose_device
+from lookwider.inference.multiscale import check_protocol
 from lookwider.inference.predictor import PredictionReport, find_images, predict_files
 from lookwider.inference.progress import printable
 from lookwider.weights.checkpoint import load
@@ -32,6 +34,23 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write NAME_probabilities.npz.")
     ] = False,
+    protocol: Annotated[str, typer.Option(help="whole, pspnet or semseg.")] = "whole",
+    scales: Annotated[
+        str | None, typer.Option(help="Scales to average over, e.g. 0.5,1,1.5.")
+    ] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Average with the mirror image.")
+    ] = None,
+    crop_size: Annotated[
+        str | None, typer.Option(help="Size of sliding windows: 473, or height,width; or none.")
+    ] = None,
+    base_size: Annotated[
+        str | None, typer.Option(help="Longer side at scale 1, e.g. 512; none: the image's own.")
+    ] = None,
+    stride_rate: Annotated[
+        str | None, typer.Option(help="From window to window, as a share of the window.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows that go through at once.")] = 1,
     shift_and_stitch: Annotated[
         int, typer.Option(min=1, help="Score so many times denser, at its square in time.")
     ] = 1,
@@ -46,8 +65,14 @@ def predict(
 
     Example: lookwider predict runs/a photos --out predictions
     """
+    words = {"scales": scales, "crop_size": crop_size, "base_size": base_size}
+    mirror = None if flip is None else str(flip)
+    chosen = parse_protocol(
+        {"protocol": protocol, "flip": mirror, "stride_rate": stride_rate, **words}
+    )
     images = find_images(inputs, exclude=out_folder)
     model = load(run, device=choose_device(device))
+    check_protocol(model, chosen, shift_and_stitch)
     model.check_shift_and_stitch(shift_and_stitch)
     report = PredictionReport(len(images))
     started = time.perf_counter()
@@ -57,8 +82,10 @@ def predict(
             model,
             images,
             out_folder,
+            protocol=chosen,
             probabilities=probabilities,
             shift_and_stitch=shift_and_stitch,
+            batch_size=batch_size,
             skip_existing=skip_existing,
             workers=workers,
             console=messages,

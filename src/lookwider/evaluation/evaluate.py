@@ -27,9 +27,11 @@ from lookwider.evaluation.metrics import (
     pixel_accuracy,
 )
 from lookwider.evaluation.result import ClassScores, Evaluation, ImageScore, WorstImage
+from lookwider.inference.multiscale import OnWindow, check_protocol, class_probabilities, labels_of
 from lookwider.inference.predictor import memory_advice
 from lookwider.inference.prefetch import prefetch
 from lookwider.inference.progress import ImageProgress
+from lookwider.inference.protocol import WHOLE, InferenceProtocol
 from lookwider.models import Segmenter
 
 MAIN = "main"
@@ -39,6 +41,7 @@ def evaluate(
     model: Segmenter,
     dataset: SegmentationDataset,
     *,
+    inference: InferenceProtocol = WHOLE,
     batch_size: int = 1,
     workers: int = 2,
     worst: int = 4,
@@ -47,14 +50,17 @@ def evaluate(
     console: Console | None = None,
     show: bool = True,
 ) -> Evaluation:
-    """Measure a model, on the device it is on, over every image of a data set, each whole.
+    """Measure a model, on the device it is on, over every image of a data set.
 
-    Every image keeps its size. Counts stream, so memory does not grow with the data set.
+    Predictions are compared at each image's own size. Counts stream, so memory does not grow with
+    the data set.
 
     Args:
         model: put in evaluation mode while it is measured.
         dataset: labelled samples whose classes are the model's.
-        batch_size: at most so many images of one size, one after the other, go through at once.
+        inference: what is done to each image; whole by default.
+        batch_size: at most so many images of one size, one after the other, go through at once;
+            of protocols that are not plain, so many windows of an image.
         workers: threads that read ahead.
         worst: how many of the worst images to keep.
         convention: what a class without a pixel of truth does to the means.
@@ -63,24 +69,36 @@ def evaluate(
         show: whether it is.
 
     Raises:
+        ConfigError: the protocol does not fit the model.
         DataError: the classes differ from the model's, an image or label is unusable, or the
             network gives NaN for an image; the message names the file.
     """
     check_convention(convention)
+    check_protocol(model, inference)
     if len(dataset) == 0:
         raise DataError("the data set holds no image to evaluate on")
     check_classes(model, dataset)
     shared = model.extra_classes.keys() & dataset.extra_classes.keys()
     extra = {head: model.extra_classes[head] for head in sorted(shared)}
-    tally = _Tally(model, {MAIN: model.classes, **extra}, worst)
+    tally = _Tally({MAIN: model.classes, **extra}, worst)
     was_training = model.training
     started = time.perf_counter()
     model.eval()
     try:
         with ImageProgress("evaluating", len(dataset), console, show=show) as progress:
             samples = prefetch(dataset.__getitem__, range(len(dataset)), workers)
-            for batch in same_size_batches((f.result() for _, f in samples), batch_size):
-                tally.add(batch)
+            images = batch_size if inference.is_plain else 1
+            for batch in same_size_batches((f.result() for _, f in samples), images):
+                where = ", ".join(sample.name for sample in batch)
+                with torch.inference_mode(), memory_advice(where), _naming(where):
+                    if inference.is_plain:
+                        found = _whole(model, batch, tally.heads)
+                    else:
+                        tell = progress.windows_of(where)
+                        found = _by_protocol(
+                            model, batch[0], tally.heads, inference, batch_size, tell
+                        )
+                tally.add(batch, found)
                 note = f"mean IoU {100 * mean_iou(tally.counts[MAIN], convention):.1f}"
                 progress.advance(len(batch), note)
     finally:
@@ -96,7 +114,7 @@ def evaluate(
         images=tuple(tally.images),
         worst=tuple(image for _, _, image in sorted(tally.worst, key=lambda w: w[:2])[::-1]),
         seconds=seconds,
-        protocol={**_protocol(model, batch_size, convention), **(protocol or {})},
+        protocol={**_protocol(model, inference, batch_size, convention), **(protocol or {})},
     )
 
 
@@ -122,11 +140,31 @@ def same_size_batches(samples: Iterable[Sample], batch_size: int) -> Iterator[li
             yield batch
 
 
+def _whole(model: Segmenter, batch: list[Sample], heads: Iterable[str]) -> dict[str, Tensor]:
+    """Return the labels of images of one size, by head: (N, H, W) uint8."""
+    maps = model.scores(torch.cat([model.preprocess(sample.image) for sample in batch]))
+    return {head: maps[head].labels() for head in heads}
+
+
+def _by_protocol(
+    model: Segmenter,
+    sample: Sample,
+    heads: Iterable[str],
+    inference: InferenceProtocol,
+    batch_size: int,
+    on_window: OnWindow,
+) -> dict[str, Tensor]:
+    """Return the labels of one image, by head: (1, H, W) uint8."""
+    found = class_probabilities(
+        model, sample.image, inference, batch_size=batch_size, on_window=on_window
+    )
+    return {head: labels_of(found[head])[None] for head in heads}
+
+
 @dataclass
 class _Tally:
     """Counts, image scores and the worst images so far."""
 
-    model: Segmenter
     heads: Mapping[str, Classes]
     keep: int
     counts: dict[str, Tensor] = field(init=False)
@@ -139,13 +177,8 @@ class _Tally:
             for head, classes in self.heads.items()
         }
 
-    def add(self, batch: list[Sample]) -> None:
-        """Segment and count images of one size."""
-        where = ", ".join(sample.name for sample in batch)
-        with torch.inference_mode(), memory_advice(where), _naming(where):
-            images = torch.cat([self.model.preprocess(sample.image) for sample in batch])
-            maps = self.model.scores(images)
-            predictions = {head: maps[head].labels() for head in self.heads}
+    def add(self, batch: list[Sample], predictions: Mapping[str, Tensor]) -> None:
+        """Count the labels (N, H, W) that were predicted for images of one size, by head."""
         for i, sample in enumerate(batch):
             for head in self.heads:
                 label = sample.label if head == MAIN else sample.extra_labels.get(head)
@@ -186,9 +219,12 @@ def _naming(where: str) -> Iterator[None]:
         raise DataError(f"{where}: {error}") from error
 
 
-def _protocol(model: Segmenter, batch_size: int, convention: Convention) -> dict[str, Any]:
+def _protocol(
+    model: Segmenter, inference: InferenceProtocol, batch_size: int, convention: Convention
+) -> dict[str, Any]:
     return {
-        "images": "whole, one scale, not flipped",
+        "images": inference.describe(),
+        "inference": inference.to_json(),
         "ignore_index": IGNORE_INDEX,
         "convention": convention,
         "batch_size": batch_size,

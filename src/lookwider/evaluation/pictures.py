@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,12 +44,13 @@ class Example:
     prediction: npt.NDArray[np.uint8]
 
 
-def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes) -> bytes:
+def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes, *, note: str = "") -> bytes:
     """Return a PNG of the counts, each row in per cent of the class's pixels.
 
     Args:
         counts: (K, K) ``[truth, prediction]``; the row of a class without a pixel stays grey.
         classes: their names.
+        note: small print at the top, such as how it was measured.
     """
     number = len(classes)
     totals = counts.sum(1, keepdims=True)
@@ -64,6 +66,9 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes) -> bytes:
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     axes.set_title("Pixels of each class by what they were predicted as", fontsize=10)
+    if note:  # above the title, which is a quarter of an inch high
+        above = textwrap.fill(note, max(64, round(16 * side)))
+        figure.text(0.0, 1.0 + 0.32 / side, above, fontsize=7, va="bottom")
     beside = figure.add_axes((1.0 + 0.3 / side, 0.0, 0.15 / side, 1.0))
     figure.colorbar(drawn, cax=beside, label="% of the class's pixels")
     if number <= MOST_WITH_NUMBERS:
@@ -76,13 +81,18 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes) -> bytes:
     return _png(figure)
 
 
-def worst_picture(examples: Sequence[Example], classes: Classes) -> bytes:
-    """Return a PNG with a row per example: image, truth, prediction, errors; and a legend."""
+def worst_picture(examples: Sequence[Example], classes: Classes, *, note: str = "") -> bytes:
+    """Return a PNG with a row per example: image, truth, prediction, errors; and a legend.
+
+    ``note`` is small print at the top, such as how the predictions were made.
+    """
     thinned = [_thinned(example) for example in examples]
     height, width = np.max([example.label.shape for example in thinned], axis=0)
     row = 3.1 * min(height / width, 2.0) + 0.25
     figure = Figure(figsize=(4 * 3.2 + 0.2, len(thinned) * row + 1.2), dpi=DPI)
     figure.set_layout_engine("constrained")
+    if note:
+        figure.suptitle(textwrap.fill(note, 170), fontsize=8, x=0.005, ha="left")
     grid = figure.subplots(len(thinned), 4, squeeze=False)
     for line, example in zip(grid, thinned, strict=True):
         _draw_example(list(line), example, classes)

@@ -197,17 +197,20 @@ class Evaluation:
     def save(self, folder: str | Path) -> list[Path]:
         """Write ``evaluation.json``, ``confusion.png`` and ``worst.png``; return their paths."""
         folder = Path(folder)
+        note = f"images: {self.protocol['images']}" if "images" in self.protocol else ""
         files = {
             "evaluation.json": json.dumps(self.to_json(), indent=1, allow_nan=False).encode(),
-            "confusion.png": confusion_picture(self.scores.counts.numpy(), self.scores.classes),
+            "confusion.png": confusion_picture(
+                self.scores.counts.numpy(), self.scores.classes, note=note
+            ),
         }
         for head, scores in self.extra.items():
             files[f"confusion_{head}.png"] = confusion_picture(
-                scores.counts.numpy(), scores.classes
+                scores.counts.numpy(), scores.classes, note=note
             )
         if self.worst:
             examples = [Example(w.caption, w.image, w.label, w.prediction) for w in self.worst]
-            files["worst.png"] = worst_picture(examples, self.scores.classes)
+            files["worst.png"] = worst_picture(examples, self.scores.classes, note=note)
         for name, data in files.items():
             write_bytes(folder / name, data)
         return [folder / name for name in files]

@@ -16,9 +16,17 @@ from rich.console import Console
 
 from lookwider.errors import DataError, LookwiderError, MissingExtraError
 from lookwider.images import IMAGE_SUFFIXES, read_image
+from lookwider.inference.multiscale import (
+    OnWindow,
+    check_protocol,
+    class_probabilities,
+    labels_of,
+)
 from lookwider.inference.prefetch import prefetch
 from lookwider.inference.progress import ImageProgress
+from lookwider.inference.protocol import WHOLE, InferenceProtocol
 from lookwider.models import Segmenter
+from lookwider.models.segmenter import ImageLike, image_array
 from lookwider.predictions import Prediction, label_path
 
 
@@ -93,13 +101,55 @@ def find_images(
     return _named(found)
 
 
+def predict_image(
+    model: Segmenter,
+    image: ImageLike,
+    protocol: InferenceProtocol = WHOLE,
+    *,
+    probabilities: bool = False,
+    shift_and_stitch: int = 1,
+    batch_size: int = 1,
+    on_window: OnWindow | None = None,
+) -> Prediction:
+    """Segment one image by a protocol; the plain one is `Segmenter.predict`.
+
+    Args:
+        model: on the device to compute on.
+        image: a path, a PIL image, or an (H, W, C) array in RGB order.
+        protocol: what is done to the image.
+        probabilities: also return the probability of every class at every pixel.
+        shift_and_stitch: as in `Segmenter.predict`; 1 unless the protocol is the plain one.
+        batch_size: so many windows go through at once.
+        on_window: told how many windows are done, and how many there are.
+
+    Raises:
+        ConfigError: the protocol does not fit the model or shift-and-stitch.
+        LookwiderError: the image cannot be read or has other bands than the model.
+    """
+    check_protocol(model, protocol, shift_and_stitch)
+    if protocol.is_plain:
+        return model.predict(image, probabilities=probabilities, shift_and_stitch=shift_and_stitch)
+    array = image_array(image)
+    found = class_probabilities(model, array, protocol, batch_size=batch_size, on_window=on_window)
+    main = next(iter(found.values()))
+    return Prediction(
+        labels=labels_of(main).cpu().numpy(),
+        classes=model.classes,
+        name=Path(image).stem if isinstance(image, (str, os.PathLike)) else "image",
+        image=array,
+        probabilities=main.cpu().numpy() if probabilities else None,
+    )
+
+
 def predict_files(
     model: Segmenter,
     images: Sequence[ImageFile],
     out: str | Path,
     *,
+    protocol: InferenceProtocol = WHOLE,
     probabilities: bool = False,
     shift_and_stitch: int = 1,
+    batch_size: int = 1,
     skip_existing: bool = False,
     workers: int = 2,
     console: Console | None = None,
@@ -115,9 +165,11 @@ def predict_files(
         model: on the device to compute on.
         images: from `find_images`.
         out: folder of the results; see `Prediction.save`.
+        protocol: what is done to each image.
         probabilities: also write them.
         shift_and_stitch: how many times denser than the network's own the scores are; see
             `Segmenter.dense_scores`.
+        batch_size: so many windows of an image go through at once.
         skip_existing: leave out images whose label map is there already.
         workers: threads that read ahead.
         console: where progress is shown.
@@ -125,8 +177,10 @@ def predict_files(
         report: filled while it goes on, to be read after an interruption; a new one when None.
 
     Raises:
+        ConfigError: the protocol does not fit the model or shift-and-stitch.
         LookwiderError: results cannot be written.
     """
+    check_protocol(model, protocol, shift_and_stitch)
     report = PredictionReport(len(images)) if report is None else report
     waiting = []
     for file in images:
@@ -138,10 +192,14 @@ def predict_files(
         for file, image in prefetch(lambda f: read_image(f.path), waiting, workers):
             try:
                 with memory_advice(str(file.path)):
-                    prediction = model.predict(
+                    prediction = predict_image(
+                        model,
                         image.result(),
+                        protocol,
                         probabilities=probabilities,
                         shift_and_stitch=shift_and_stitch,
+                        batch_size=batch_size,
+                        on_window=progress.windows_of(file.name),
                     )
                     prediction = dataclasses.replace(prediction, name=file.name)
             except (LookwiderError, MissingExtraError) as error:

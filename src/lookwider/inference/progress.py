@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -38,6 +39,7 @@ class ImageProgress:
         self.console = Console(stderr=True) if console is None else console
         self.what, self.total, self.show = what, total, show
         self.done = 0
+        self.note = ""
         self.started = self.last_line = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -69,14 +71,28 @@ class ImageProgress:
     def advance(self, images: int = 1, note: str = "") -> None:
         """Count images as done."""
         self.done += images
+        self.note = printable(note)
+        self.bar.update(self.task, advance=images, note=self.note)
+        left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
+        self._line(f"about {left:.0f} s left", self.note)
+
+    def within(self, note: str) -> None:
+        """Tell of progress within an image, beside the last note."""
         note = printable(note)
-        self.bar.update(self.task, advance=images, note=note)
+        self.bar.update(self.task, note=f"{self.note}   {note}" if self.note else note)
+        self._line(note)
+
+    def windows_of(self, image: str) -> Callable[[int, int], None]:
+        """Return what tells of the windows of an image: how many are done, and of how many."""
+        return lambda done, windows: self.within(f"{image}: window {done} of {windows}")
+
+    def _line(self, *parts: str) -> None:
+        """Print a line now and then where there is no terminal."""
         now = time.monotonic()
         if self.show and not self.console.is_terminal and now - self.last_line >= LINE_SECONDS:
             self.last_line = now
-            left = (now - self.started) / self.done * (self.total - self.done)
-            line = f"{self.what}: {self.done} of {self.total} images, about {left:.0f} s left"
-            self.console.print(f"{line}, {note}" if note else line, markup=False)
+            line = f"{self.what}: {self.done} of {self.total} images"
+            self.console.print(", ".join((line, *filter(None, parts))), markup=False)
 
 
 class _Rate(ProgressColumn):

@@ -6,8 +6,8 @@ what works without ImageNet weights and in bfloat16, with batches of crops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -267,18 +267,18 @@ def configure(recipe: str, settings: Mapping[str, Any] | None = None) -> TrainCo
 def _model_option(name: str, value: Any, kind: Any) -> Any:
     """Read the value of a model's switch by its type, as JSON holds it.
 
-    Text may stand for a list, of one value and of none too: ``bins=6,3,2,1``, ``bins=1``,
-    ``bins=``.
+    Several values are separated by commas; "none" of them is the empty list.
     """
-    readings = [value]
+    reading = value
     if isinstance(value, str):
-        readings.insert(0 if "," in value else 1, [part for part in value.split(",") if part])
+        empty = value.lower() in {"", "none", "()", "[]"}
+        if Sequence in {get_origin(part) for part in (kind, *get_args(kind))}:
+            reading = [] if empty else value.strip("()[] ").rstrip(",").split(",")
+        elif empty and type(None) in get_args(kind):
+            reading = None
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
-    problems: list[str] = []
-    for reading in readings:
-        try:
-            return adapter.dump_python(adapter.validate_python(reading), mode="json")
-        except ValidationError as error:
-            details = {detail["msg"] for detail in error.errors(include_url=False)}
-            problems.append("; ".join(sorted(details)))
-    raise ConfigError(f"{name}={value!r}: {problems[0]}")
+    try:
+        return adapter.dump_python(adapter.validate_python(reading), mode="json")
+    except ValidationError as error:
+        details = {detail["msg"] for detail in error.errors(include_url=False)}
+        raise ConfigError(f"{name}={value!r}: {'; '.join(sorted(details))}") from error

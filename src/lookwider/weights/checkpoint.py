@@ -15,6 +15,7 @@
     * ``preprocessing``: ``{"mean", "std", "scale", "order"}``.
     * ``alignment``: how the coarse scores upsample to the image, in words.
     * ``protocol``: how it was trained; ``scores``: what it reached and how that was measured.
+    * ``golden``: what it gave for a made-up picture, see `lookwider.weights.golden`, or null.
     * ``tensors``: name -> ``{"dtype", "shape"}``, as in the header of ``model.safetensors``.
     * ``sha256``: of every other file of the folder, and under ``lookwider.json`` of this object
       without ``sha256`` (keys sorted, no spaces, ASCII).
@@ -41,7 +42,6 @@ from torch import Tensor
 
 from lookwider.errors import CheckpointError
 from lookwider.models import Segmenter, create_model
-from lookwider.models.upsampling import UpscoreToImage
 from lookwider.weights.description import (
     DESCRIPTION,
     FORMAT,
@@ -53,6 +53,7 @@ from lookwider.weights.description import (
     json_ready,
     listed,
 )
+from lookwider.weights.golden import golden_outputs
 from lookwider.weights.safe_files import (
     atomic_folder,
     existing_folder,
@@ -72,6 +73,7 @@ def save(
     protocol: Mapping[str, Any] | None = None,
     scores: Mapping[str, Any] | None = None,
     state: Mapping[str, Tensor] | None = None,
+    golden: bool = False,
     extra: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write a model as a checkpoint folder that appears whole or not at all.
@@ -83,6 +85,8 @@ def save(
         scores: what it reached, and how that was measured; the same.
         state: the weights to write when they are not the model's own, such as their running
             average; the names of ``model.state_dict()``.
+        golden: also store what the model gives for a made-up picture, which `lookwider verify`
+            computes again.
         extra: writes ``training.safetensors`` and ``training.json`` into the folder it is given,
             so that they appear together with the weights.
 
@@ -91,10 +95,10 @@ def save(
 
     Raises:
         CheckpointError: ``folder`` holds anything that is not part of a checkpoint, a value is
-            not JSON, or ``state`` is not the model's.
+            not JSON, ``state`` is not the model's, or the model's output is not finite.
     """
     target = Path(folder)
-    _check_replaceable(target)
+    check_replaceable(target)
     tensors = separate(model.state_dict() if state is None else state)
     entries = {name: TensorEntry.of(name, t) for name, t in tensors.items()}
     compare_tensors(tensor_entries(model), entries, "the state given")
@@ -110,6 +114,7 @@ def save(
             "alignment": _alignment(model),
             "protocol": json_ready(protocol or {}, "protocol"),
             "scores": json_ready(scores or {}, "scores"),
+            "golden": golden_outputs(model, state=state) if golden else None,
             "tensors": entries,
             "sha256": {},
         }
@@ -191,8 +196,12 @@ def verified_file(folder: Path, name: str, description: Description) -> Path:
     return path
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Refuse to overwrite what is not a checkpoint: replacing deletes what was there."""
+def check_replaceable(folder: Path) -> None:
+    """Refuse to overwrite what is not a checkpoint: replacing deletes what was there.
+
+    Raises:
+        CheckpointError: the folder holds something else, or is a file.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -239,16 +248,9 @@ def _check_architecture(folder: Path, description: Description) -> None:
 
 def _alignment(model: Segmenter) -> str:
     """Return in words how the main head's scores lie in the image."""
-    for module in next(iter(model.heads.values())).modules():
-        if isinstance(module, UpscoreToImage):
-            stride, offset = module.coarse.stride, module.coarse.offset
-            cells = f"cells of {stride:g} pixels, the first centred on pixel {offset:g}"
-            if module.plan is None:
-                return f"{cells}; bilinear interpolation between centres"
-            kind = "fixed" if module.deconvolution is None else "learned"
-            kernel, factor, crop = module.plan
-            return f"{cells}; {kind} deconvolution, kernel {kernel}, stride {factor}, crop {-crop}"
-    return ""
+    grid = model.segmentation_heads()[0].grid
+    cells = f"cells of {grid.stride:g} pixels, the first centred on pixel {grid.offset:g}"
+    return f"{cells}; {model.alignment}"
 
 
 def _numbers(value: object) -> list[float]:
