@@ -28,7 +28,8 @@ DEMO_COMMAND = "pip install -e . && lookwider demo"
 ORDER = (
     *("errors", "classes", "preprocessing", "images", "known_classes", "predictions"),
     *("layers", "scores", "backbones", "context", "models", "weights"),
-    *("data", "inference", "evaluation", "training", "report", "demo", "lookwider", "cli"),
+    *("data", "inference", "evaluation", "training", "report", "ablation", "demo"),
+    *("lookwider", "cli"),
 )
 """Packages and modules from low to high; ``lookwider`` is the package's own names."""
 

@@ -9,17 +9,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from lookwider.cli.ablate import ablate
 from lookwider.cli.console import messages
+from lookwider.cli.convert import convert
 from lookwider.cli.data import app as data_app
 from lookwider.cli.demo import demo
 from lookwider.cli.evaluate import evaluate
 from lookwider.cli.predict import predict
 from lookwider.cli.train import train_command
+from lookwider.cli.verify import verify
 from lookwider.errors import LookwiderError, MissingExtraError
 
 HELP = """Semantic segmentation that looks at the whole picture before it decides on a pixel.
 
-In the order of use: demo, data check, train, evaluate, predict.
+In the order of use: demo, data check, train, evaluate, predict, ablate. Checkpoints: convert,
+verify.
 """
 
 app = typer.Typer(name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -28,6 +32,9 @@ app.add_typer(data_app, name="data")
 app.command(name="train")(train_command)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(ablate)
+app.command()(convert)
+app.command()(verify)
 
 
 @app.callback(invoke_without_command=True)

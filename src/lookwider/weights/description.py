@@ -16,6 +16,7 @@ from torch import Tensor
 from lookwider.classes import Classes, ClassMap
 from lookwider.errors import CheckpointError
 from lookwider.preprocessing import Preprocessing
+from lookwider.weights.golden import Golden
 from lookwider.weights.safe_files import MAX_JSON_BYTES, parse_json, plain_file
 
 FORMAT = 1
@@ -75,6 +76,7 @@ class Description(BaseModel):
     alignment: str
     protocol: dict[str, Any]
     scores: dict[str, Any]
+    golden: Golden | None = None
     tensors: dict[str, TensorEntry]
     sha256: dict[str, str]
 
