@@ -54,3 +54,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     match = closest(name, names)
     hint = f"; did you mean {match!r}?" if match else ";"
     return f"unknown {kind} {name!r}{hint} known: {', '.join(names)}"
+
+
+def check_choice(kind: str, value: object, known: Iterable[str]) -> None:
+    """Raise a `ConfigError` that lists the known values when ``value`` is none of them.
+
+    Example:
+        >>> check_choice("norm", "batch", ("batch", "group"))
+    """
+    if value not in (names := tuple(known)):
+        raise ConfigError(unknown_name(kind, str(value), names))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import nn
 
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.errors import ConfigError
 from lookwider.layers.receptive_fields import trace_fields
 
 Dilation = Literal["published", "torchvision"]
@@ -19,7 +19,7 @@ Dilation = Literal["published", "torchvision"]
 (PSPNet: 2 in all of stage 4, 4 in all of stage 5); ``"torchvision"``: they keep the dilation of
 those before them, as in torchvision and timm, so that every 8th, 16th, ... cell is unchanged."""
 
-_TRACED_SIZE = (224, 224)
+_TRACED_SIZE, _ODD_SIZE = (224, 224), (33, 65)
 
 _Window = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
 
@@ -45,8 +45,6 @@ def dilate(
         ConfigError: the network cannot be dilated: it strides by something else than
             convolutions and maximum poolings, or a window of it has no dilation.
     """
-    if rule not in ("published", "torchvision"):
-        raise ConfigError(unknown_name("dilation", rule, ("published", "torchvision")))
     for layer, window, stride_in, stride_out in _windows(network, in_channels):
         before, after = _excess(stride_in, output_stride), _excess(stride_out, output_stride)
         if after == 1:
@@ -61,10 +59,15 @@ def dilate(
             continue
         _spread(window, factor, keep=stride_out <= output_stride)
     try:
+        trace_fields(network, in_channels, _ODD_SIZE)
         traced = trace_fields(network, in_channels, _TRACED_SIZE)
     except RuntimeError as error:
         problem = "it strides by something else than convolutions and maximum poolings"
         raise ConfigError(_cannot(name, output_stride, problem)) from error
+    outputs = [layer for key, layer in traced.items() if not key or key.startswith("[")]
+    if any(min(layer.shape[-2:]) * layer.rows.stride < min(_TRACED_SIZE) for layer in outputs):
+        problem = "windows of even size or without padding would lose cells at the border"
+        raise ConfigError(_cannot(name, output_stride, problem))
     coarsest = max((layer.rows.stride for layer in traced.values()), default=0)
     if coarsest != output_stride:
         problem = f"its coarsest stride is {coarsest:g} after dilating its convolutions"

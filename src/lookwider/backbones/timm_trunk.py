@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import timm
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional
 from lookwider.backbones.contract import Features, chosen_layers
 from lookwider.backbones.dilation import Dilation, dilate, move_strides_to_1x1
 from lookwider.backbones.pretrained import fetched
-from lookwider.errors import ConfigError, closest
+from lookwider.errors import ConfigError, check_choice, closest
 from lookwider.layers.grids import Grid
 from lookwider.layers.receptive_fields import trace_fields
 from lookwider.preprocessing import Preprocessing, default_preprocessing
@@ -71,6 +71,10 @@ class TimmBackbone(nn.Module):
         stride_on: StrideOn = "3x3",
     ) -> None:
         super().__init__()
+        check_choice("stride_on", stride_on, get_args(StrideOn))
+        check_choice("dilation", dilation, get_args(Dilation))
+        if output_stride is not None and output_stride < 1:
+            raise ConfigError(f"got output_stride={output_stride}, expected 8, 16 or 32")
         if pretrained and name in PSP_RESNETS:
             raise ConfigError(
                 f"pretrained=true: there are no ImageNet weights of {name}'s deep stem by name; "

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lookwider.backbones.contract import Features
-from lookwider.context.regions import RegionSummary, summarise_regions
-from lookwider.errors import LookwiderError
+from lookwider.context.regions import RegionSummary, check_places, summarise_regions
+from lookwider.errors import ConfigError
 from lookwider.layers.l2_norm import L2Norm
 from lookwider.layers.region_sums import Place
 
@@ -40,6 +40,8 @@ class GlobalContext(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"got a dropout of {dropout}, expected a share from 0 to below 1")
         self.local, self.pooled = tuple(local), tuple(pooled)
         self.channels = tuple(channels[i] for i in (*self.local, *self.pooled))
 
@@ -57,8 +59,7 @@ class GlobalContext(nn.Module):
             features: the trunk's maps.
             places: where each map of a tile lies in the image's; None for a whole image.
         """
-        if places is not None and len(places) != len(features):
-            raise LookwiderError(f"got {len(places)} places, expected one per map: {len(features)}")
+        check_places(features, places)
         parts = [
             summarise_regions(features[i], (1,), "average", places[i] if places else None)
             for i in self.pooled
@@ -66,6 +67,7 @@ class GlobalContext(nn.Module):
         return RegionSummary(
             "average",
             tuple(value for part in parts for value in part.values),
+            tuple(seen for part in parts for seen in part.seen),
             tuple(count for part in parts for count in part.counts),
             tuple(size for part in parts for size in part.sizes),
         )

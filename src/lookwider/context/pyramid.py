@@ -7,14 +7,19 @@ a 1 x 1 convolution, upsample the grids and concatenate them to the map.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from lookwider.backbones.contract import Features
-from lookwider.context.regions import Pooling, RegionSummary, summarise_regions
-from lookwider.errors import ConfigError, LookwiderError
+from lookwider.context.regions import (
+    Pooling,
+    RegionSummary,
+    check_places,
+    summarise_regions,
+)
+from lookwider.errors import ConfigError, LookwiderError, check_choice
 from lookwider.layers.norms import ConvNormReLU, Norm
 from lookwider.layers.region_sums import Place
 from lookwider.layers.taps import Taps, resample
@@ -48,10 +53,12 @@ class PyramidContext(nn.Module):
         alignment: GridAlignment = "aligned",
     ) -> None:
         super().__init__()
-        if any(count < 1 for count in bins):
-            raise ConfigError(f"got bins {tuple(bins)}, expected positive numbers of regions")
-        if pooling not in ("average", "max"):
-            raise ConfigError(f"got pooling {pooling!r}, expected 'average' or 'max'")
+        if isinstance(bins, (int, str)) or not all(isinstance(n, int) and n > 0 for n in bins):
+            raise ConfigError(
+                f"got bins {bins!r}, expected positive numbers of regions such as (1, 2, 3, 6)"
+            )
+        check_choice("pooling", pooling, get_args(Pooling))
+        check_choice("grid_alignment", alignment, get_args(GridAlignment))
         self.bins = tuple(bins)
         self.pooling: Pooling = pooling
         self.alignment = alignment
@@ -69,6 +76,7 @@ class PyramidContext(nn.Module):
             features: the trunk's maps.
             places: where each map of a tile lies in the image's; None for a whole image.
         """
+        check_places(features, places)
         place = places[-1] if places is not None else None
         return summarise_regions(features[-1], self.bins, self.pooling, place)
 
@@ -95,24 +103,22 @@ class PyramidContext(nn.Module):
 
     @property
     def needs_several_images(self) -> bool:
-        """Whether training on one image at a time is impossible: one region, batch normalised."""
+        """Whether training on one image at a time is impossible: one region, batch normalised.
+
+        Synchronised over processes (`nn.SyncBatchNorm`, no `nn.BatchNorm2d`) it is possible.
+        """
         return 1 in self.bins and any(
             isinstance(module, nn.BatchNorm2d) for module in self.branches.modules()
         )
 
     def _branch(self, branch: nn.Module, pooled: Tensor) -> Tensor:
         if self.training and self.needs_several_images and pooled.shape[0] == 1:
-            raise LookwiderError(one_image_advice("a step of one image"))
+            raise LookwiderError(
+                "got one image, but batch normalisation of its one average needs at least 2 "
+                "images; use batch_size=2 or more, norm=group, or bins without 1"
+            )
         reduced: Tensor = branch(pooled)
         return reduced
-
-
-def one_image_advice(what: str) -> str:
-    """Return the message for batch normalisation of the average of a single image."""
-    return (
-        f"got {what}, but batch normalisation of the image's one average needs at least 2 images; "
-        "use batch_size=2 or more, norm=group, or bins without 1"
-    )
 
 
 def _spread(grid: Tensor, features: Tensor, place: Place, alignment: GridAlignment) -> Tensor:

@@ -28,12 +28,14 @@ class RegionSummary:
     Attributes:
         pooling: ``"average"`` keeps sums, ``"max"`` maxima.
         values: per grid of regions (N, C, b, b), float32 or wider for sums.
+        seen: per grid (b, b) cells of the regions that were summarised.
         counts: per grid (b, b) cells of the regions of the whole map.
         sizes: per grid the (height, width) of the whole map, in cells.
     """
 
     pooling: Pooling
     values: tuple[Tensor, ...]
+    seen: tuple[Tensor, ...]
     counts: tuple[Tensor, ...]
     sizes: tuple[tuple[int, int], ...]
 
@@ -53,14 +55,25 @@ class RegionSummary:
             )
         join = torch.add if self.pooling == "average" else torch.maximum
         values = tuple(join(a, b) for a, b in zip(self.values, other.values, strict=True))
-        return RegionSummary(self.pooling, values, self.counts, self.sizes)
+        seen = tuple(a + b for a, b in zip(self.seen, other.seen, strict=True))
+        return RegionSummary(self.pooling, values, seen, self.counts, self.sizes)
 
     def pooled(self) -> tuple[Tensor, ...]:
         """Return the average or maximum of each region.
 
         Shape:
             (N, C, b, b) per grid.
+
+        Raises:
+            LookwiderError: tiles of the map are missing, or were merged twice.
         """
+        for seen, count, size in zip(self.seen, self.counts, self.sizes, strict=True):
+            if not torch.equal(seen, count):
+                raise LookwiderError(
+                    f"got a summary of {int(seen.sum())} cells of regions, expected "
+                    f"{int(count.sum())} of a map of {size[0]}x{size[1]}; merge every tile of "
+                    "the image exactly once"
+                )
         if self.pooling == "max":
             return self.values
         return tuple(
@@ -81,10 +94,19 @@ def summarise_regions(
     """
     place = Place.whole(features) if place is None else place
     check_place(features, place)
+    whole = Place(0, 0, place.height, place.width)
+    size = (int(features.shape[-2]), int(features.shape[-1]))
     pool = region_sums if pooling == "average" else region_maxima
     return RegionSummary(
         pooling,
         pool(features, bins, place) if bins else (),
-        tuple(region_counts(place, count) for count in bins),
+        tuple(region_counts(place, size, count) for count in bins),
+        tuple(region_counts(whole, (place.height, place.width), count) for count in bins),
         ((place.height, place.width),) * len(bins),
     )
+
+
+def check_places(features: Sequence[Tensor], places: Sequence[Place] | None) -> None:
+    """Raise a `LookwiderError` when a tile does not say the place of each of its maps."""
+    if places is not None and len(places) != len(features):
+        raise LookwiderError(f"got {len(places)} places, expected one per map: {len(features)}")

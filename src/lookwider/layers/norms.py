@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.errors import check_choice
 
 Norm = Literal["batch", "group", "none"]
 """``"batch"``: batch normalisation, as published; ``"group"``: group normalisation, which does
@@ -17,12 +17,13 @@ not need several images a step; ``"none"``: a bias."""
 BATCH_NORM_MOMENTUM = 0.05
 """PSPNet's release: 0.95 in Caffe's words, which weigh the old statistics."""
 
-GROUPS = 32
-"""Groups of a group normalisation, or as many of these as divide the channels."""
+GROUPS, GROUP_CHANNELS = 32, 16
+"""Most groups of a group normalisation, and least channels of a group: the average of an image is
+one cell, of which a group of few channels would leave nothing."""
 
 
 class ConvNormReLU(nn.Module):
-    """A convolution without bias, its normalisation and a ReLU.
+    """A convolution, its normalisation (or a bias) and a ReLU.
 
     Args:
         in_channels: of the features.
@@ -54,10 +55,10 @@ def create_norm(norm: Norm, channels: int) -> nn.Module:
     Raises:
         ConfigError: the name is unknown.
     """
+    check_choice("norm", norm, get_args(Norm))
     if norm == "batch":
         return nn.BatchNorm2d(channels, momentum=BATCH_NORM_MOMENTUM)
     if norm == "group":
-        return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
-    if norm == "none":
-        return nn.Identity()
-    raise ConfigError(unknown_name("norm", norm, ("batch", "group", "none")))
+        groups = max(1, min(GROUPS, channels // GROUP_CHANNELS))
+        return nn.GroupNorm(math.gcd(groups, channels), channels)
+    return nn.Identity()

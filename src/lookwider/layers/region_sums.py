@@ -47,14 +47,18 @@ def region_bounds(length: int, regions: int) -> list[tuple[int, int]]:
     return [(i * length // regions, -(-(i + 1) * length // regions)) for i in range(regions)]
 
 
-def region_counts(place: Place, bins: int) -> Tensor:
-    """Return the number of cells of each region of a whole map.
+def region_counts(place: Place, size: tuple[int, int], bins: int) -> Tensor:
+    """Return how many cells of each region a tile of this (height, width) holds.
 
     Shape:
         (bins, bins) int64.
+
+    Example:
+        >>> region_counts(Place(0, 0, 4, 4), (2, 4), 2).tolist()
+        [[4, 4], [0, 0]]
     """
-    rows = torch.tensor([end - start for start, end in region_bounds(place.height, bins)])
-    cols = torch.tensor([end - start for start, end in region_bounds(place.width, bins)])
+    rows = _membership(place.height, place.top, size[0], [bins]).sum(1)
+    cols = _membership(place.width, place.left, size[1], [bins]).sum(1)
     return torch.outer(rows, cols)
 
 

@@ -15,7 +15,7 @@ so scoring both and adding is the same, and the replicated map is never built.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from torch.nn import functional
 from lookwider.backbones import Backbone, Dilation, Features, create_backbone, stride_layers
 from lookwider.classes import Classes
 from lookwider.context import GlobalContext
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.errors import ConfigError, check_choice
 from lookwider.layers.grids import Grid
 from lookwider.models.segmenter import Segmenter
 from lookwider.models.upsampling import Step, UpscoreToImage, fixed_filter_weights, onto_grid
@@ -62,9 +62,9 @@ class ParseNetHead(nn.Module):
         upsampling: Step = "learned",
     ) -> None:
         super().__init__()
-        _check_choice("fusion", fusion, ("late", "early"))
-        _check_choice("merge", merge, ("sum", "learned"))
-        _check_choice("upsampling", upsampling, ("learned", "fixed", "interpolation"))
+        check_choice("fusion", fusion, get_args(Fusion))
+        check_choice("merge", merge, get_args(Merge))
+        check_choice("upsampling", upsampling, get_args(Step))
         if fusion == "early" and merge == "learned":
             raise ConfigError("merge='learned' needs fusion='late': early fusion has one score")
         self.channels, self.grids = tuple(channels), tuple(grids)
@@ -153,7 +153,8 @@ def parsenet(
     """Return a ParseNet; by default the released one, on VGG16 LargeFOV.
 
     Args:
-        backbone: vgg16_largefov, or any timm model that can be dilated.
+        backbone: vgg16_largefov, or any timm model that can be dilated to ``output_stride``, or
+            whose stride it is (16 or 32 for transformers).
         classes: what to tell apart.
         extra_classes: a further head per set of labels, on the same trunk.
         layers: the maps that are scored place by place; the trunk's last when not given.
@@ -177,7 +178,7 @@ def parsenet(
         backbone, layers, context_layers, output_stride, dilation, in_channels, pretrained
     )
     last = (trunk.layers[-1],)
-    local = _positions(trunk, layers or last)
+    local = _positions(trunk, last if layers is None else layers)
     pooled = _positions(trunk, last if context_layers is None else context_layers)
     context = GlobalContext(
         trunk.channels, local, pooled, normalise=normalise, scale=scale, dropout=context_dropout
@@ -206,8 +207,12 @@ def _trunk(
     pretrained: bool,
 ) -> Backbone:
     """Return the trunk with every map that is scored or averaged."""
-    last = list(stride_layers(backbone, in_channels).values())[-1]
-    wanted = {*(layers or (last,)), *((last,) if context_layers is None else context_layers)}
+    if layers is not None and not layers:
+        raise ConfigError("got no layers, expected at least one map to score; leave layers out")
+    if backbone == "vgg16_largefov" and output_stride != 8:
+        raise ConfigError(f"got output_stride={output_stride}, but vgg16_largefov's is always 8")
+    last = (list(stride_layers(backbone, in_channels).values())[-1],)
+    wanted = {*(layers or last), *(last if context_layers is None else context_layers)}
     return create_backbone(
         backbone,
         layers=sorted(wanted),
@@ -231,7 +236,3 @@ def _classifier(width: int, num_classes: int) -> nn.Conv2d:
     nn.init.zeros_(classifier.bias)
     return classifier
 
-
-def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ConfigError(unknown_name(name, value, known))

@@ -15,7 +15,7 @@ Without bins it is the paper's baseline, a dilated FCN, which is also torchvisio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -24,7 +24,7 @@ from lookwider.classes import Classes
 from lookwider.context import PyramidContext
 from lookwider.context.pyramid import GridAlignment
 from lookwider.context.regions import Pooling
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.errors import ConfigError, check_choice
 from lookwider.layers.grids import Grid
 from lookwider.layers.norms import ConvNormReLU, Norm
 from lookwider.layers.taps import Taps
@@ -65,11 +65,10 @@ class PSPHead(nn.Module):
         alignment: Alignment = "aligned",
     ) -> None:
         super().__init__()
-        if alignment not in ("aligned", "half_pixel", "centred"):
-            known = ("aligned", "half_pixel", "centred")
-            raise ConfigError(unknown_name("alignment", alignment, known))
+        check_choice("alignment", alignment, get_args(Alignment))
         self.position = position
-        self.grid = grid
+        areas = Grid(grid.stride, (grid.stride - 1) / 2)
+        self.grid = areas if alignment == "half_pixel" else grid
         self.upsampling: Alignment = alignment
         self.hidden = ConvNormReLU(channels, hidden, 3, norm)
         self.dropout = nn.Dropout(dropout)
@@ -149,6 +148,11 @@ def pspnet(
         ConfigError: the trunk cannot be dilated, or an option has no such value.
     """
     layers = list(stride_layers(backbone, in_channels).values())
+    if aux and len(layers) < 2:
+        raise ConfigError(
+            f"aux=true needs a map before the last, but {backbone} has one, {layers[0]}; use "
+            "aux=false"
+        )
     trunk = create_backbone(
         backbone,
         layers=layers[-2:] if aux else layers[-1:],

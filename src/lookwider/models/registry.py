@@ -72,6 +72,11 @@ def create_model(
     }
     if backbone is None:
         backbone = str(_parameters(name)["backbone"].default)
+    if reserved := {"main", "aux"} & extra.keys():
+        raise ConfigError(
+            f"got an extra head {min(reserved)!r}, which is a name of the model's own; choose "
+            "another name"
+        )
     model = MODELS[name](
         backbone=backbone,
         classes=classes,

@@ -33,6 +33,7 @@ class Upscore(nn.Module):
         super().__init__()
         self.coarse, self.fine = coarse, fine
         self.num_classes = num_classes
+        self.filters = num_classes**2
         self.deconvolution: LearnedDeconvolution | None = None
         self.grid = fine
         self.plan = None if step == "interpolation" else deconvolution_between(coarse, fine)
@@ -79,6 +80,7 @@ class UpscoreToImage(nn.Module):
         super().__init__()
         self.coarse = grid
         self.num_classes = num_classes
+        self.filters = num_classes if grouped else num_classes**2
         self.deconvolution: LearnedDeconvolution | None = None
         self.plan = None if step == "interpolation" else deconvolution_between(grid, PIXELS)
         if self.plan is not None and step == "learned":
@@ -137,10 +139,10 @@ def onto_grid(scores: Tensor, coarse: Grid, size: tuple[int, int], fine: Grid) -
 def fixed_filter_weights(module: nn.Module) -> int:
     """Return how many weights the fixed deconvolutions have where they are stored as filters.
 
-    The released networks count them: K x K filters of kernel x kernel each.
+    The released networks count them: K x K filters of kernel x kernel each, K where grouped.
     """
     return sum(
-        step.num_classes**2 * step.plan.kernel**2
+        step.filters * step.plan.kernel**2
         for step in module.modules()
         if isinstance(step, (Upscore, UpscoreToImage))
         and step.plan is not None

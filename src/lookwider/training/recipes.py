@@ -155,13 +155,16 @@ def parsenet_paper() -> TrainConfig:
     )
 
 
-def _pspnet_paper(data: str, backbone: str, steps: int, side: int) -> TrainConfig:
-    """PSPNet, section 5.1: batch 16, poly from 0.01, new layers 10 times faster."""
+def _pspnet_paper(
+    data: str, backbone: str, steps: int, side: int, stride_on: str = "3x3"
+) -> TrainConfig:
+    """PSPNet, section 5.1: batch 16, poly from 0.01; rates and order of bins as released."""
     turned = data != "cityscapes"
     return TrainConfig(
         recipe=f"pspnet_{data}_paper",
         model="pspnet",
         backbone=backbone,
+        model_options={"bins": [6, 3, 2, 1], "stride_on": stride_on},
         scale=(0.5, 2.0),
         rotate=10.0 if turned else 0.0,
         blur=0.5 if turned else 0.0,
@@ -184,9 +187,9 @@ def pspnet_ade20k_paper() -> TrainConfig:
     """PSPNet50 on ADE20K: 150k steps of 16 crops of 473, rotated by up to 10 degrees, blurred.
 
     The deep stem has no ImageNet weights by name: give ``init_from=`` a converted release, or
-    ``backbone=resnet50 pretrained=true`` for timm's trunk.
+    ``backbone=resnet50 stride_on=3x3 pretrained=true`` for timm's trunk.
     """
-    return _pspnet_paper("ade20k", "resnet50_psp", 150_000, 473)
+    return _pspnet_paper("ade20k", "resnet50_psp", 150_000, 473, stride_on="1x1")
 
 
 def pspnet_voc_paper() -> TrainConfig:
@@ -273,7 +276,8 @@ def _model_option(name: str, value: Any, kind: Any) -> Any:
     if isinstance(value, str):
         empty = value.lower() in {"", "none", "()", "[]"}
         if Sequence in {get_origin(part) for part in (kind, *get_args(kind))}:
-            reading = [] if empty else value.strip("()[] ").rstrip(",").split(",")
+            parts = value.strip("()[] ").rstrip(",").split(",")
+            reading = [] if empty else [part.strip() for part in parts]
         elif empty and type(None) in get_args(kind):
             reading = None
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
