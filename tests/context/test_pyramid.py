@@ -85,3 +85,14 @@ def test_maxima_and_averages_do_not_merge():
 )
 def test_which_pyramids_need_several_images(norm, bins, needs):
     assert PyramidContext((64,), bins, norm=norm).needs_several_images == needs
+
+
+def test_a_missing_tile_and_one_merged_twice_are_found():
+    maps = torch.randn(1, 8, 6, 6)
+    context = PyramidContext((8,), BINS).eval()
+    upper = context.summarise((maps[..., :3, :],), [Place(0, 0, 6, 6)])
+    for wrong in (upper, upper.merge(upper)):
+        with pytest.raises(LookwiderError, match="merge every tile of the image exactly once"):
+            context.fuse((maps,), wrong)
+    with pytest.raises(LookwiderError, match="expected one per map: 1"):
+        context.summarise((maps,), [])

@@ -80,3 +80,14 @@ def test_what_the_weights_expect_of_an_image_comes_along():
     source.backbone.preprocessing = CAFFE_VOC
     initialise_from(model, source)
     assert model.preprocessing == CAFFE_VOC
+
+
+def test_weights_that_fit_and_mean_something_else_are_refused():
+    def net(**options: object):
+        return create_model("pspnet", backbone="resnet18", num_classes=3, **options)
+
+    source = net(bins=(3, 2, 1), aux=False)
+    with pytest.raises(CheckpointError, match=r"trained with bins=3,2,1, got bins=1,2,3; give bi"):
+        initialise_from(net(bins=(1, 2, 3), aux=False), source)
+    left = initialise_from(net(bins=(3, 2, 1)), source)
+    assert all(name.startswith("heads.aux.") for name in left)

@@ -7,6 +7,7 @@ import torch
 from tests.released import fill_with_hash, hash_image, parsenet_name
 from torch.nn import functional
 
+from lookwider import load, save
 from lookwider.errors import ConfigError
 from lookwider.models import Segmenter, count_parameters, create_model, parameter_roles
 
@@ -95,7 +96,6 @@ def test_learned_merge_weighs_the_scores():
         features = learned.features(images)
         local = learned.context.fuse(features, learned.context.summarise(features))[0]
         expected = head.scores[0](local)
-        torch.testing.assert_close(learned.scores(images)["main"].scores.shape[1], 3)
         upscored = head.upscore_to_image.deconvolution(expected)
         torch.testing.assert_close(learned.scores(images)["main"].scores, upscored)
 
@@ -149,8 +149,33 @@ def test_the_scales_and_filters_learn_at_the_trunks_rate():
         ({"merge": "product"}, "unknown merge 'product'"),
         ({"upsampling": "paper"}, "unknown upsampling 'paper'"),
         ({"fusion": "early", "merge": "learned"}, "needs fusion='late'"),
+        ({"layers": ()}, "got no layers, expected at least one"),
+        ({"context_dropout": 2.0}, "expected a share from 0 to below 1"),
+        ({"extra_classes": {"main": 2}}, "got an extra head 'main'"),
     ],
 )
 def test_impossible_options(options, message):
     with pytest.raises(ConfigError, match=message):
         small(**options)
+
+
+def test_the_large_field_of_view_has_one_stride():
+    with pytest.raises(ConfigError, match="vgg16_largefov's is always 8"):
+        create_model("parsenet", output_stride=16)
+
+
+def test_fixed_filters_are_counted_one_per_class():
+    model = create_model("parsenet", backbone="resnet18", num_classes=3, upsampling="fixed")
+    assert count_parameters(model).fixed == 3 * 15 * 15
+
+
+def test_a_transformer_as_trunk_and_a_checkpoint_of_it(tmp_path):
+    torch.manual_seed(0)
+    model = create_model(
+        "parsenet", backbone="vit_tiny_patch16_224", num_classes=3, output_stride=16
+    ).eval()
+    again = load(save(model, tmp_path / "checkpoint"))
+    images = torch.randn(1, 3, 40, 50)
+    with torch.no_grad():
+        assert torch.equal(again(images), model(images))
+    assert model(images).shape == (1, 3, 40, 50)

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.models.segmentation import fcn_resnet50
 
+from lookwider import load, save
+from lookwider.context import PyramidContext
 from lookwider.errors import ConfigError, LookwiderError
 from lookwider.models import Segmenter, count_parameters, create_model
 
@@ -235,7 +237,11 @@ def test_any_size(alignment, size):
     [
         ({"alignment": "corners"}, "unknown alignment 'corners'"),
         ({"norm": "layer"}, "unknown norm 'layer'"),
-        ({"pooling": "sum"}, "expected 'average' or 'max'"),
+        ({"pooling": "sum"}, "unknown pooling 'sum'"),
+        ({"grid_alignment": "centred"}, "unknown grid_alignment 'centred'"),
+        ({"bins": 6}, "got bins 6, expected positive numbers"),
+        ({"backbone": "vit_tiny_patch16_224", "output_stride": 16}, "use aux=false"),
+        ({"extra_classes": {"aux": 3}}, "got an extra head 'aux'"),
         ({"bins": (0,)}, "expected positive numbers"),
         ({"backbone": "resnet50d"}, "average pooling, which cannot be dilated"),
         ({"backbone": "vgg16"}, "vgg16 has a stride of 32 and stays as published"),
@@ -247,3 +253,58 @@ def test_any_size(alignment, size):
 def test_impossible_options(options, message):
     with pytest.raises(ConfigError, match=message):
         create_model("pspnet", **{"backbone": "resnet18", **options})
+
+
+@pytest.mark.parametrize("alignment", ["aligned", "centred"])
+def test_denser_scores_lie_where_the_plain_ones_do(alignment):
+    torch.manual_seed(0)
+    model = create_model(
+        "pspnet", backbone="resnet18", num_classes=2, bins=(), alignment=alignment
+    ).eval()
+    images = torch.randn(1, 3, 49, 49)
+    with torch.no_grad():
+        plain = model.scores(images)["main"].scores[..., 1:-1, 1:-1]
+        dense = model.dense_scores(images, 8).logits()[..., ::8, ::8][..., 1:-1, 1:-1]
+    assert torch.corrcoef(torch.stack([dense.flatten(), plain.flatten()]))[0, 1] > 0.999
+
+
+def test_where_the_cells_lie_follows_the_alignment():
+    offsets = {
+        alignment: create_model("pspnet", backbone="resnet18", alignment=alignment)
+        .heads["main"]
+        .grid.offset
+        for alignment in ("aligned", "centred", "half_pixel")
+    }
+    assert offsets == {"aligned": 0, "centred": 0, "half_pixel": 3.5}
+
+
+def test_a_checkpoint_brings_the_same_network_back(tmp_path):
+    torch.manual_seed(0)
+    model = create_model(
+        "pspnet", backbone="resnet18", num_classes=3, bins=(2, 1), in_channels=5, norm="group"
+    ).eval()
+    again = load(save(model, tmp_path / "checkpoint"))
+    images = torch.randn(1, 5, 33, 40)
+    with torch.no_grad():
+        assert torch.equal(again(images), model(images))
+
+
+def test_bfloat16_training_keeps_sums_in_float32():
+    torch.manual_seed(0)
+    model = create_model("pspnet", backbone="resnet18", num_classes=3).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = model.features(torch.randn(2, 3, 64, 64))
+        summary = model.context.summarise(features)
+        loss = model(torch.randn(2, 3, 64, 64)).float().square().mean()
+    assert {value.dtype for value in summary.values} == {torch.float32}
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_grouped_averages_keep_what_they_say():
+    torch.manual_seed(0)
+    context = PyramidContext((128,), (1, 2, 3, 6), norm="group").eval()
+    one, other = torch.randn(1, 128, 6, 6), torch.randn(1, 128, 6, 6)
+    with torch.no_grad():
+        first, second = (context.fuse((m,), context.summarise((m,)))[0] for m in (one, other))
+    assert (first[:, 128:160] - second[:, 128:160]).abs().max() > 0.1

@@ -5,7 +5,7 @@ import pytest
 from lookwider.data.scenes import SceneDataset
 from lookwider.errors import ConfigError
 from lookwider.models import create_model
-from lookwider.training.checking import check_run
+from lookwider.training.checking import check_batch_norm, check_run
 from lookwider.training.recipes import configure
 
 
@@ -18,6 +18,28 @@ def check(size: tuple[int, int] = (64, 64), val: Any = None, **settings: Any) ->
 
 def test_usual_settings_pass() -> None:
     check()
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"bins": "1"}, r"context.branches.0.norm .* batch_size=2 or more, or norm=group$"),
+        ({"bins": "2"}, None),
+        ({"bins": "1", "norm": "group"}, None),
+    ],
+)
+def test_pspnet_on_one_image_a_step_is_refused_before_the_first(
+    settings: dict[str, str], advice: str | None
+) -> None:
+    given = {"batch_size": 1, "crop_size": "64", **settings}
+    config = configure("pspnet", given)
+    model = create_model("pspnet", backbone="resnet18", **config.model_options)
+    sample = SceneDataset(1, (64, 64))[0]
+    if advice is None:
+        check_batch_norm(config, sample, model)
+    else:
+        with pytest.raises(ConfigError, match=advice):
+            check_batch_norm(config, sample, model)
 
 
 def test_lone_value_of_batch_norm_is_named() -> None:

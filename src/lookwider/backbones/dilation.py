@@ -58,16 +58,16 @@ def dilate(
                 raise ConfigError(_cannot(name, output_stride, problem))
             continue
         _spread(window, factor, keep=stride_out <= output_stride)
+    problem = "it strides by something else than padded convolutions and maximum poolings"
     try:
-        trace_fields(network, in_channels, _ODD_SIZE)
         traced = trace_fields(network, in_channels, _TRACED_SIZE)
-    except RuntimeError as error:
-        problem = "it strides by something else than convolutions and maximum poolings"
+        outputs = [layer for key, layer in traced.items() if not key or key.startswith("[")]
+        if any(min(layer.shape[-2:]) * layer.rows.stride < min(_TRACED_SIZE) for layer in outputs):
+            problem = "windows of even size or without padding would lose cells at the border"
+            raise ConfigError(_cannot(name, output_stride, problem))
+        trace_fields(network, in_channels, _ODD_SIZE)
+    except (AssertionError, RuntimeError) as error:
         raise ConfigError(_cannot(name, output_stride, problem)) from error
-    outputs = [layer for key, layer in traced.items() if not key or key.startswith("[")]
-    if any(min(layer.shape[-2:]) * layer.rows.stride < min(_TRACED_SIZE) for layer in outputs):
-        problem = "windows of even size or without padding would lose cells at the border"
-        raise ConfigError(_cannot(name, output_stride, problem))
     coarsest = max((layer.rows.stride for layer in traced.values()), default=0)
     if coarsest != output_stride:
         problem = f"its coarsest stride is {coarsest:g} after dilating its convolutions"

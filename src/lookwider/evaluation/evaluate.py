@@ -32,6 +32,7 @@ from lookwider.inference.predictor import memory_advice
 from lookwider.inference.prefetch import prefetch
 from lookwider.inference.progress import ImageProgress
 from lookwider.inference.protocol import WHOLE, InferenceProtocol
+from lookwider.layers.modes import evaluating
 from lookwider.models import Segmenter
 
 MAIN = "main"
@@ -81,28 +82,24 @@ def evaluate(
     shared = model.extra_classes.keys() & dataset.extra_classes.keys()
     extra = {head: model.extra_classes[head] for head in sorted(shared)}
     tally = _Tally({MAIN: model.classes, **extra}, worst)
-    was_training = model.training
     started = time.perf_counter()
-    model.eval()
-    try:
-        with ImageProgress("evaluating", len(dataset), console, show=show) as progress:
-            samples = prefetch(dataset.__getitem__, range(len(dataset)), workers)
-            images = batch_size if inference.is_plain else 1
-            for batch in same_size_batches((f.result() for _, f in samples), images):
-                where = ", ".join(sample.name for sample in batch)
-                with torch.inference_mode(), memory_advice(where), _naming(where):
-                    if inference.is_plain:
-                        found = _whole(model, batch, tally.heads)
-                    else:
-                        tell = progress.windows_of(where)
-                        found = _by_protocol(
-                            model, batch[0], tally.heads, inference, batch_size, tell
-                        )
-                tally.add(batch, found)
-                note = f"mean IoU {100 * mean_iou(tally.counts[MAIN], convention):.1f}"
-                progress.advance(len(batch), note)
-    finally:
-        model.train(was_training)
+    with (
+        evaluating(model),
+        ImageProgress("evaluating", len(dataset), console, show=show) as progress,
+    ):
+        samples = prefetch(dataset.__getitem__, range(len(dataset)), workers)
+        images = batch_size if inference.is_plain else 1
+        for batch in same_size_batches((f.result() for _, f in samples), images):
+            where = ", ".join(sample.name for sample in batch)
+            with torch.inference_mode(), memory_advice(where), _naming(where):
+                if inference.is_plain:
+                    found = _whole(model, batch, tally.heads)
+                else:
+                    tell = progress.windows_of(where)
+                    found = _by_protocol(model, batch[0], tally.heads, inference, batch_size, tell)
+            tally.add(batch, found)
+            note = f"mean IoU {100 * mean_iou(tally.counts[MAIN], convention):.1f}"
+            progress.advance(len(batch), note)
     seconds = time.perf_counter() - started
     scores = {
         head: ClassScores(classes, tally.counts[head], convention)

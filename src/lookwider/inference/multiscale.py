@@ -15,6 +15,7 @@ from lookwider.errors import ConfigError, LookwiderError
 from lookwider.inference.protocol import WHOLE, FlipMean, InferenceProtocol
 from lookwider.inference.resizing import resize
 from lookwider.inference.windows import Classify, window_probabilities
+from lookwider.layers.modes import evaluating
 from lookwider.models import Segmenter
 from lookwider.models.segmenter import ImageLike, image_array
 
@@ -53,25 +54,20 @@ def class_probabilities(
     # A copy: Pillow's pixels are read-only. 16 bits become float first, since torch can do little
     # with uint16.
     raw = torch.from_numpy(np.array(array.transpose(2, 0, 1), np.float32, order="C"))
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            found = multiscale_probabilities(
-                lambda images: {h: s.logits() for h, s in model.scores(images).items()},
-                raw.to(model.device),
-                protocol,
-                normalise=model.preprocessing.normalise,
-                whole_numbers=whole_numbers,
-                batch_size=batch_size,
-                on_window=on_window,
+    with evaluating(model), torch.inference_mode():
+        found = multiscale_probabilities(
+            lambda images: {h: s.logits() for h, s in model.scores(images).items()},
+            raw.to(model.device),
+            protocol,
+            normalise=model.preprocessing.normalise,
+            whole_numbers=whole_numbers,
+            batch_size=batch_size,
+            on_window=on_window,
+        )
+        if any(bool(maps.isnan().any()) for maps in found.values()):
+            raise LookwiderError(
+                "the network's scores hold NaN; the weights or the image are damaged"
             )
-            if any(bool(maps.isnan().any()) for maps in found.values()):
-                raise LookwiderError(
-                    "the network's scores hold NaN; the weights or the image are damaged"
-                )
-    finally:
-        model.train(was_training)
     return found
 
 

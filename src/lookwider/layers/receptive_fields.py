@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from lookwider.layers.field_rules import Field, fields_after, is_window
+from lookwider.layers.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def trace_fields(
 
     handles = [m.register_forward_hook(record(name)) for name, m in module.named_modules()]
     try:
-        with _evaluating(module), torch.no_grad(), tracer:
+        with evaluating(module), torch.no_grad(), tracer:
             state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
             dtype = next((t.dtype for t in state.values() if t.is_floating_point()), None)
             image = torch.empty(1, in_channels, *size, device="meta", dtype=dtype)
@@ -125,15 +125,3 @@ def _named_tensors(output: Any) -> Iterator[tuple[str, Tensor]]:
         yield from (
             (f"[{i}]", value) for i, value in enumerate(output) if isinstance(value, Tensor)
         )
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back afterwards."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

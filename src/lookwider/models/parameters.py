@@ -10,6 +10,7 @@ import torch
 from lookwider.errors import CheckpointError
 from lookwider.layers.deconvolution import LearnedDeconvolution
 from lookwider.layers.l2_norm import L2Norm
+from lookwider.models.registry import effective_options
 from lookwider.models.segmenter import Segmenter
 
 Role = Literal["trunk", "new"]
@@ -49,6 +50,10 @@ class ParameterCount:
         return self.learned + self.fixed
 
 
+MEANING = ("bins", "pooling", "stride_on", "dilation")
+"""Options that change what a model does with the same weights, and which no image shows."""
+
+
 def count_parameters(model: Segmenter) -> ParameterCount:
     """Count a model's parameters as the releases do.
 
@@ -73,8 +78,10 @@ def initialise_from(model: Segmenter, source: Segmenter) -> list[str]:
         classes.
 
     Raises:
-        CheckpointError: the trunks differ, or a shared tensor has another shape.
+        CheckpointError: the trunks differ, a shared tensor has another shape, or an option
+            differs that gives the same tensors another meaning.
     """
+    _check_meaning(model, source)
     own, given = model.state_dict(), source.state_dict()
     shared = {
         name
@@ -97,6 +104,28 @@ def initialise_from(model: Segmenter, source: Segmenter) -> list[str]:
             own[name].copy_(given[name])
     model.backbone.preprocessing = source.preprocessing
     return sorted(own.keys() - shared)
+
+
+def _check_meaning(model: Segmenter, source: Segmenter) -> None:
+    """Refuse weights that fit by their shapes and mean something else."""
+    if model.architecture.get("name") != source.architecture.get("name"):
+        return
+    own, given = effective_options(model.architecture), effective_options(source.architecture)
+    different = [name for name in MEANING if own.get(name) != given.get(name)]
+    if different:
+        wanted = " ".join(f"{name}={_setting(given[name])}" for name in different)
+        got = " ".join(f"{name}={_setting(own[name])}" for name in different)
+        raise CheckpointError(
+            f"cannot start from this model: its weights were trained with {wanted}, got {got}; "
+            f"give {wanted}"
+        )
+
+
+def _setting(value: object) -> str:
+    """Return an option's value as it is given on the command line."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _differs_by_classes(

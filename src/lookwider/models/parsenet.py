@@ -235,4 +235,3 @@ def _classifier(width: int, num_classes: int) -> nn.Conv2d:
     assert classifier.bias is not None
     nn.init.zeros_(classifier.bias)
     return classifier
-

@@ -116,6 +116,21 @@ def option_types(name: str) -> dict[str, Any]:
     return {option: hints[option] for option in model_options(name)}
 
 
+def effective_options(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every switch of a stored architecture, with the defaults of those not given.
+
+    Example:
+        >>> effective_options({"name": "pspnet", "bins": [1]})["bins"]
+        (1,)
+    """
+    parameters = _parameters(architecture["name"])
+    found = {}
+    for option in model_options(architecture["name"]):
+        value = architecture.get(option, parameters[option].default)
+        found[option] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
     """Return the parameters of a model's builder; the FCNs' pass theirs on to `fcn`."""
     own = dict(inspect.signature(MODELS[name]).parameters)

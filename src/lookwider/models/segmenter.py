@@ -20,6 +20,7 @@ from lookwider.errors import LookwiderError
 from lookwider.images import pixels_of, read_image
 from lookwider.layers.dense import shift_and_stitch, stitched_grid
 from lookwider.layers.grids import Grid
+from lookwider.layers.modes import evaluating
 from lookwider.layers.taps import Taps
 from lookwider.predictions import Prediction
 from lookwider.preprocessing import Preprocessing
@@ -215,15 +216,10 @@ class Segmenter(nn.Module):
             LookwiderError: the image cannot be read or has other bands than the model.
         """
         array = image_array(image)
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                scores = self.dense_scores(self.preprocess(array), shift_and_stitch)
-                labels = scores.labels()[0].cpu().numpy()
-                shares = scores.probabilities()[0].cpu().numpy() if probabilities else None
-        finally:
-            self.train(was_training)
+        with evaluating(self), torch.inference_mode():
+            scores = self.dense_scores(self.preprocess(array), shift_and_stitch)
+            labels = scores.labels()[0].cpu().numpy()
+            shares = scores.probabilities()[0].cpu().numpy() if probabilities else None
         name = Path(image).stem if isinstance(image, (str, os.PathLike)) else "image"
         return Prediction(
             labels=labels, classes=self.classes, name=name, image=array, probabilities=shares

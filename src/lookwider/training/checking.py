@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lookwider.data.sample import Sample, SegmentationDataset
 from lookwider.errors import ConfigError
+from lookwider.layers.modes import evaluating
 from lookwider.models import Segmenter
 from lookwider.training.config import TrainConfig
 from lookwider.training.hardware import uses_gpu
@@ -87,13 +88,10 @@ def check_batch_norm(config: TrainConfig, sample: Sample, model: Segmenter) -> N
             lone.append(norms[module])
 
     hooks = [module.register_forward_pre_hook(look) for module in norms]
-    training = model.training
-    model.eval()
     try:
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model.scores(torch.zeros(1, model.preprocessing.in_channels, *size))
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     if lone:
@@ -110,4 +108,6 @@ def other_way(norm: str) -> str:
         >>> other_way("context.branches.0.norm")
         'or norm=group'
     """
-    return "or norm=group" if norm.startswith("context.") else "or a larger crop_size"
+    if norm.startswith("context."):
+        return "or norm=group"
+    return "or a larger crop_size" + (", or norm=group" if norm.startswith("heads.") else "")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lookwider.errors import CheckpointError
+from lookwider.layers.modes import evaluating
 from lookwider.models.segmenter import Segmenter
 
 SIZE = (65, 81)
@@ -142,19 +143,14 @@ def golden_outputs(
         f"model.{name}": tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in (model.state_dict() if state is None else state).items()
     }
-    modes = {module: module.training for module in model.modules()}
     device = model.device
-    model.eval()
-    try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(allow_tf32=False),
-        ):
-            outputs = functional_call(_Outputs(model), weights, (image.to(device),))
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with (
+        evaluating(model),
+        torch.inference_mode(),
+        torch.autocast(device.type, enabled=False),
+        torch.backends.cudnn.flags(allow_tf32=False),
+    ):
+        outputs = functional_call(_Outputs(model), weights, (image.to(device),))
     for name, output in outputs.items():
         if not output.isfinite().all():
             raise CheckpointError(
