@@ -2,12 +2,12 @@
 
 ::
 
-    image -> dilated ResNet, stage 4 ------ aux: conv 3x3, score   (training only, section 3.3)
-                                 stage 5 ---------------------------+
-                                    |- 1 x 1 averages, conv 1x1 up -|
-                                    |- 2 x 2 averages, conv 1x1 up -| concatenate
-                                    |- 3 x 3 averages, conv 1x1 up -|
-                                    |- 6 x 6 averages, conv 1x1 up -+- conv 3x3 - score - upsample
+    image -> ResNet, stage 4 --- heads.aux: conv 3x3, score (training only)
+                     stage 5 ------------------------+
+                        |- 1 x 1 averages, conv, up -|
+                        |- 2 x 2 averages, conv, up -| concatenate
+                        |- 3 x 3 averages, conv, up -|
+                        |- 6 x 6 averages, conv, up -+- conv 3x3, score, up
 
 Without bins it is the paper's baseline, a dilated FCN, which is also torchvision's.
 """
