@@ -31,7 +31,8 @@ def plain_logits(kind: str, coarse: torch.Tensor, size: tuple[int, int]) -> torc
         )
     channels = coarse.shape[1]
     strides = [-(-s // n) + 1 for s, n in zip(size, coarse.shape[2:], strict=True)]
-    lines = [(1 - (torch.arange(2 * s) - s + 0.5).abs() / s).to(coarse.dtype) for s in strides]
+    places = [torch.arange(2 * s, dtype=torch.float64) - s + 0.5 for s in strides]
+    lines = [(1 - p.abs() / s).to(coarse.dtype) for p, s in zip(places, strides, strict=True)]
     weight = torch.outer(*lines)[None, None].expand(channels, 1, -1, -1)
     full = functional.conv_transpose2d(coarse, weight, stride=strides, groups=channels)
     top, left = (s // 2 for s in strides)
