@@ -119,6 +119,15 @@ def test_coarser_maps_are_scored_where_they_lie():
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_every_kind_of_normalisation_is_an_option():
+    model = small(across_spatial=True, channel_shared=True, learned_scale=False, scale=20.0)
+    for norm in (model.context.local_norms[0], model.context.global_norms[0]):
+        assert norm.axes == (1, 2, 3)
+        assert norm.scale.tolist() == [20.0]
+        assert not norm.scale.requires_grad
+    assert small(normalise=False).context.local_norms[0](torch.ones(1)) == 1
+
+
 def test_the_baseline_has_no_context_and_names_the_layers():
     model = small(context_layers=())
     assert len(model.heads["main"].context_scores) == 0

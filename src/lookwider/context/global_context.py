@@ -26,6 +26,9 @@ class GlobalContext(nn.Module):
         pooled: positions of the maps that are averaged; none for the paper's baseline.
         normalise: L2-normalise every map, with a learned scale per channel.
         scale: initial value of these scales.
+        across_spatial: one length for a whole map instead of one per place.
+        channel_shared: one scale for all channels of a map.
+        learned_scale: whether the scales are learned.
         dropout: share of the averages' channels dropped in training (the release: 0.3).
     """
 
@@ -37,6 +40,9 @@ class GlobalContext(nn.Module):
         *,
         normalise: bool = True,
         scale: float = 10.0,
+        across_spatial: bool = False,
+        channel_shared: bool = False,
+        learned_scale: bool = True,
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
@@ -46,7 +52,15 @@ class GlobalContext(nn.Module):
         self.channels = tuple(channels[i] for i in (*self.local, *self.pooled))
 
         def norm(position: int) -> nn.Module:
-            return L2Norm(channels[position], scale=scale) if normalise else nn.Identity()
+            if not normalise:
+                return nn.Identity()
+            return L2Norm(
+                channels[position],
+                scale=scale,
+                across_spatial=across_spatial,
+                channel_shared=channel_shared,
+                learned=learned_scale,
+            )
 
         self.local_norms = nn.ModuleList(norm(i) for i in self.local)
         self.global_norms = nn.ModuleList(norm(i) for i in self.pooled)

@@ -143,6 +143,9 @@ def parsenet(
     fusion: Fusion = "late",
     merge: Merge = "sum",
     scale: float = 10.0,
+    across_spatial: bool = False,
+    channel_shared: bool = False,
+    learned_scale: bool = True,
     context_dropout: float = 0.3,
     upsampling: Step = "learned",
     output_stride: int = 8,
@@ -164,6 +167,9 @@ def parsenet(
         fusion: one classifier per map, or one for all.
         merge: how late fusion merges the scores.
         scale: initial value of the scales.
+        across_spatial: one length for a whole map instead of one per place.
+        channel_shared: one scale for all channels of a map.
+        learned_scale: whether the scales are learned.
         context_dropout: share of the averages' channels dropped in training.
         upsampling: of the scores to the image.
         output_stride: timm trunks are dilated so that no map is coarser.
@@ -181,7 +187,15 @@ def parsenet(
     local = _positions(trunk, last if layers is None else layers)
     pooled = _positions(trunk, last if context_layers is None else context_layers)
     context = GlobalContext(
-        trunk.channels, local, pooled, normalise=normalise, scale=scale, dropout=context_dropout
+        trunk.channels,
+        local,
+        pooled,
+        normalise=normalise,
+        scale=scale,
+        across_spatial=across_spatial,
+        channel_shared=channel_shared,
+        learned_scale=learned_scale,
+        dropout=context_dropout,
     )
     heads = {
         name: ParseNetHead(
