@@ -17,6 +17,14 @@ from lookwider.training.config import TrainConfig
 from lookwider.training.stopping import StoppedError
 
 
+def join_watches() -> None:
+    """Wait for the threads that wait at the pipes: they must not outlive what is patched."""
+    for thread in threading.enumerate():
+        if thread.name == worker.WATCH:
+            thread.join(20)
+            assert not thread.is_alive()
+
+
 @pytest.fixture
 def orders(tmp_path: Path) -> Iterator[tuple[int, TrainConfig]]:
     """Yield the end of a pipe that holds an order, whose other end stays open."""
@@ -25,15 +33,12 @@ def orders(tmp_path: Path) -> Iterator[tuple[int, TrainConfig]]:
     text = json.dumps({"config": config.model_dump(mode="json"), "split": "val"})
     os.write(write, text.encode() + b"\n")
     yield read, config
-    # the thread that waits at the pipe must not stop the tests
-    worker_threads = [t for t in threading.enumerate() if t.name.startswith("Thread")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker.os, "kill", lambda *_: None)
         patch.setattr(worker.os, "_exit", lambda *_: None)
         patch.setattr(worker, "SAVE_SECONDS", 0.0)
         os.close(write)
-        for thread in worker_threads:
-            thread.join(5)
+        join_watches()
     os.close(read)
 
 
@@ -93,6 +98,7 @@ def test_a_worker_ends_with_the_process_that_wants_it(
     os.write(write, json.dumps({"config": config.model_dump(mode="json"), "split": "a"}).encode())
     os.write(write, b"\n")
     assert worker.main(read) == 0
+    join_watches()
     assert killed == [(os.getpid(), signal.SIGTERM)]
     os.close(read)
 

@@ -24,6 +24,9 @@ FAILED = 2
 SAVE_SECONDS = 300.0
 """How long a run whose table is gone may take to finish its step and save."""
 
+WATCH = "end of orders"
+"""Name of the thread that waits for the end of the process that wants the run."""
+
 
 def main(orders: int = 0) -> int:
     """Train and measure the run that a line of JSON describes; return the exit code.
@@ -36,7 +39,7 @@ def main(orders: int = 0) -> int:
     """
     order = json.loads(_line(orders))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    threading.Thread(target=_stop_at_end, args=(orders,), daemon=True).start()
+    threading.Thread(target=_stop_at_end, args=(orders,), name=WATCH, daemon=True).start()
     try:
         train_and_measure(check_config(order["config"]), order["split"], console)
     except (StoppedError, KeyboardInterrupt) as stopped:
