@@ -26,9 +26,10 @@ TEST_COMMAND = "pip install -e '.[test]' && pytest"
 DEMO_COMMAND = "pip install -e . && lookwider demo"
 
 ORDER = (
-    *("errors", "classes", "preprocessing", "images", "known_classes", "predictions"),
+    *("errors", "classes", "preprocessing", "images", "figures", "known_classes", "predictions"),
     *("layers", "scores", "backbones", "context", "models", "weights"),
-    *("data", "inference", "evaluation", "training", "report", "ablation", "demo"),
+    *("data", "inference", "evaluation", "diagnosis", "probes"),
+    *("training", "report", "ablation", "demo"),
     *("lookwider", "cli"),
 )
 """Packages and modules from low to high; ``lookwider`` is the package's own names."""

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lookwider.classes import IGNORE_INDEX
 from lookwider.errors import LookwiderError
+from lookwider.layers.modes import full_precision
 from lookwider.layers.taps import Taps, resample
 
 Reduction = Literal["mean", "sum", "batch"]
@@ -120,7 +121,7 @@ class ScoreMap:
             raise LookwiderError(f"got labels of shape {tuple(labels.shape)}, expected {expected}")
         if reduction not in ("mean", "sum", "batch"):
             raise LookwiderError(f"got reduction {reduction!r}, expected 'mean', 'sum' or 'batch'")
-        with torch.autocast(self.scores.device.type, enabled=False):
+        with full_precision(self.scores.device):
             if weight is not None:
                 weight = weight.to(self.scores.device, self._dtype)
 

@@ -9,26 +9,25 @@ from typer.testing import CliRunner
 
 from lookwider import demo as job
 from lookwider.cli import app
-from lookwider.cli.demo import SIZE, STEPS, parse_size
+from lookwider.cli.demo import SIZE, STEPS, SYSTEMS, parse_size
 from lookwider.data.scenes import SCENE_CLASSES
 from lookwider.demo import DemoResult
 from lookwider.errors import ConfigError
 from lookwider.evaluation import ClassScores, Evaluation
 from lookwider.report.failures import failure_scores
+from lookwider.report.run_report import RunReport
 from lookwider.training.run import TrainResult
 from lookwider.training.stopping import StoppedError
 
 
 def finished(out: Path, **settings: Any) -> DemoResult:
-    del settings
+    assert settings["systems"] == ["fcn8s", "parsenet", "pspnet"]
     scores = ClassScores(SCENE_CLASSES, 10 * torch.eye(21, dtype=torch.int64) + 1)
-    evaluation = Evaluation(scores, {}, (), (), 1.0)
+    run = RunReport("PSPNet", out / "run", "a model", 7, Evaluation(scores, {}, (), (), 1.0))
     files = {"report": out / "report.html", "table": out / "table.csv"}
     training = TrainResult(out / "run", 2, 0.5, 2, 1.0, {})
-    return DemoResult(
-        out, out / "run", files["report"], evaluation, failure_scores(scores.counts), files,
-        training, 65.0,
-    )  # fmt: skip
+    failures = (failure_scores(scores.counts),)
+    return DemoResult(out, files["report"], (run,), failures, files, (training,), 65.0)
 
 
 def test_demo_is_the_first_command() -> None:
@@ -60,9 +59,10 @@ def test_stopping_says_how_to_go_on(
         raise error
 
     monkeypatch.setattr(job, "run_demo", stop)
-    result = CliRunner().invoke(app, ["demo", "--out", "my demo", "--size", "64x80"])
+    given = ["--out", "my demo", "--systems", "pspnet", "--size", "64x80"]
+    result = CliRunner().invoke(app, ["demo", *given])
     assert result.exit_code == code
-    assert "lookwider demo --out 'my demo' --size 64x80" in result.stderr
+    assert "lookwider demo --out 'my demo' --systems pspnet --size 64x80" in result.stderr
     assert "lookwider demo\n" in CliRunner().invoke(app, ["demo"]).stderr
 
 
@@ -72,5 +72,6 @@ def test_a_size_that_is_none() -> None:
 
 
 def test_the_command_shows_the_settings_of_the_job() -> None:
+    assert ",".join(job.SYSTEMS) == SYSTEMS
     assert job.STEPS == STEPS
     assert parse_size(SIZE) == job.SIZE

@@ -22,6 +22,15 @@ def test_the_auxiliary_head_is_gone_at_test_and_absent_on_request():
     assert bare.backbone.layers == ("layer4",)
 
 
+def test_the_trunk_ends_with_the_pyramids_layer():
+    model = create_model("pspnet", backbone="resnet18", num_classes=4, layer="layer2", hidden=48)
+    assert model.heads["main"].score.in_channels == 48
+    assert model.backbone.layers == ("layer1", "layer2")
+    assert model.backbone.grids[-1].stride == 8
+    assert not [name for name, _ in model.named_parameters() if "layer3" in name]
+    assert model.eval()(torch.randn(1, 3, 33, 47)).shape == (1, 4, 33, 47)
+
+
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("reduce", [True, False])
 @pytest.mark.parametrize("bins", [(1,), (1, 2, 3, 6), ()])
@@ -66,6 +75,8 @@ def test_any_size(alignment, size):
         ({"pooling": "sum"}, "unknown pooling 'sum'"),
         ({"grid_alignment": "centred"}, "unknown grid_alignment 'centred'"),
         ({"bins": 6}, "got bins 6, expected positive numbers"),
+        ({"hidden": 0}, "got hidden=0, expected a positive number"),
+        ({"layer": "layer9"}, r"unknown layer of \w+ 'layer9'; did you mean"),
         ({"backbone": "vit_tiny_patch16_224", "output_stride": 16}, "use aux=false"),
         ({"extra_classes": {"aux": 3}}, "got an extra head 'aux'"),
         ({"bins": (0,)}, "expected positive numbers"),

@@ -3,7 +3,12 @@ import torch
 from torch import nn
 
 from lookwider.models import create_model
-from lookwider.training.hardware import SyncBatchNorms, choose_precision, peak_memory
+from lookwider.training.hardware import (
+    SyncBatchNorms,
+    choose_precision,
+    memory_layout,
+    peak_memory,
+)
 from lookwider.training.recipes import configure
 
 
@@ -35,3 +40,16 @@ def test_synchronised_norms_compute_and_save_the_same() -> None:
 
 def test_peak_memory_is_in_gibibytes() -> None:
     assert 0.05 < peak_memory()["memory"] < 500
+
+
+def test_networks_that_crash_in_channels_last_train_in_the_usual_layout() -> None:
+    """RepVGG's first layer has a strided 1 x 1 convolution of three channels."""
+    with torch.device("meta"):
+        plain, branched = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(3, 8, 1, stride=2)
+    on_cpu = configure("fcn32s", {"accelerator": "cpu"})
+    on_gpu = configure("fcn32s", {"accelerator": "gpu"})
+    off = configure("fcn32s", {"channels_last": "false"})
+    assert memory_layout(plain, on_cpu) is torch.channels_last
+    assert memory_layout(branched, on_cpu) is torch.contiguous_format
+    assert memory_layout(branched, on_gpu) is torch.channels_last
+    assert memory_layout(plain, off) is torch.contiguous_format

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lookwider.ablation.published import MARKS, MEANINGS
 from lookwider.ablation.result import AblationResult
+from lookwider.figures import png
 
 DPI = 130
 OURS, PAPER = "#0b5fa5", "#6b6b6b"
@@ -45,9 +45,7 @@ def plot(result: AblationResult) -> bytes:
         panel.tick_params(axis="y", length=0)
         _widen(panel)
     figure.suptitle(f"{result.plan.table.title}\n{result.plan.table.source}", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _draw_ours(axes: Axes, result: AblationResult) -> None:

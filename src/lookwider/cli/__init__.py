@@ -14,16 +14,19 @@ from lookwider.cli.console import messages
 from lookwider.cli.convert import convert
 from lookwider.cli.data import app as data_app
 from lookwider.cli.demo import demo
+from lookwider.cli.diagnose import diagnose
 from lookwider.cli.evaluate import evaluate
 from lookwider.cli.predict import predict
+from lookwider.cli.probe import app as probe_app
+from lookwider.cli.report import report
 from lookwider.cli.train import train_command
 from lookwider.cli.verify import verify
 from lookwider.errors import LookwiderError, MissingExtraError
 
 HELP = """Semantic segmentation that looks at the whole picture before it decides on a pixel.
 
-In the order of use: demo, data check, train, evaluate, predict, ablate. Checkpoints: convert,
-verify.
+In the order of use: demo, data check, train, evaluate, predict. What a network looks at, and where
+it fails: diagnose, probe, report, ablate. Checkpoints: convert, verify.
 """
 
 app = typer.Typer(name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -32,6 +35,9 @@ app.add_typer(data_app, name="data")
 app.command(name="train")(train_command)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(diagnose)
+app.add_typer(probe_app, name="probe")
+app.command()(report)
 app.command()(ablate)
 app.command()(convert)
 app.command()(verify)
@@ -66,3 +72,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        fix = "is the folder there, writable, and the disk not full?"
+        messages.print(f"[bold red]error:[/] {escape(str(error))}; {fix}")
+        sys.exit(2)

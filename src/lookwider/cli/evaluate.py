@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
+from lookwider.cli.labelled import labelled_images
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import parse_settings
-from lookwider.data import open_dataset
 from lookwider.errors import ConfigError, unknown_name
 from lookwider.inference.device import choose_device
 from lookwider.weights.checkpoint import checkpoint_folder, load
@@ -90,15 +90,8 @@ def evaluate(
     checkpoint = checkpoint_folder(run)
     description = describe(checkpoint)
     model = load(checkpoint, device=where)
-    own = chosen.class_map == "model"
-    if own and model.class_map is None:
-        raise ConfigError(f"{checkpoint}: was saved without a class map; use class_map=data")
-    dataset = open_dataset(
-        chosen.data,
-        chosen.split,
-        layout=chosen.layout,
-        classes=model.classes if own else None,
-        class_map=model.class_map if own else None,
+    dataset = labelled_images(
+        chosen.data, chosen.split, chosen.layout, chosen.class_map, model, checkpoint
     )
     result = run_evaluation(
         model,

@@ -86,6 +86,10 @@ class GlobalContext(nn.Module):
             tuple(size for part in parts for size in part.sizes),
         )
 
+    def pooled_maps(self, features: Features) -> Features:
+        """Return the map that each grid of the summary is of."""
+        return tuple(features[i] for i in self.pooled)
+
     def fuse(
         self, features: Features, summary: RegionSummary, places: Sequence[Place] | None = None
     ) -> Features:

@@ -80,6 +80,10 @@ class PyramidContext(nn.Module):
         place = places[-1] if places is not None else None
         return summarise_regions(features[-1], self.bins, self.pooling, place)
 
+    def pooled_maps(self, features: Features) -> Features:
+        """Return the map that each grid of the summary is of."""
+        return (features[-1],) * len(self.bins)
+
     def fuse(
         self, features: Features, summary: RegionSummary, places: Sequence[Place] | None = None
     ) -> Features:

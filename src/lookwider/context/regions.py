@@ -80,6 +80,31 @@ class RegionSummary:
             value / count.to(value) for value, count in zip(self.values, self.counts, strict=True)
         )
 
+    def with_pooled(self, pooled: Sequence[Tensor]) -> RegionSummary:
+        """Return a summary of the same regions that hold these averages or maxima instead.
+
+        Every region counts as a single cell, so that `pooled` gives the very same values back.
+
+        Shape:
+            (N, C, b, b) per grid, as `pooled` returns them.
+
+        Raises:
+            LookwiderError: there are other grids or shapes than this summary's.
+
+        Example:
+            >>> own = summarise_regions(torch.ones(1, 2, 4, 4), (1,), "average")
+            >>> own.with_pooled([torch.full((1, 2, 1, 1), 5.0)]).pooled()[0].flatten().tolist()
+            [5.0, 5.0]
+        """
+        own, given = ([tuple(value.shape) for value in grids] for grids in (self.values, pooled))
+        if own != given:
+            raise LookwiderError(
+                f"got averages or maxima of shapes {given}, expected {own}; take them from the "
+                "same model's summary of as many images"
+            )
+        once = tuple(torch.ones_like(count) for count in self.counts)
+        return RegionSummary(self.pooling, tuple(pooled), once, once, self.sizes)
+
 
 def summarise_regions(
     features: Tensor, bins: Sequence[int], pooling: Pooling, place: Place | None = None

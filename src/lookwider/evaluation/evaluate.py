@@ -6,7 +6,7 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ from lookwider.evaluation.metrics import (
     mean_iou,
     pixel_accuracy,
 )
-from lookwider.evaluation.result import ClassScores, Evaluation, ImageScore, WorstImage
+from lookwider.evaluation.result import ClassScores, Evaluation, ImageScore, ScoredImage
 from lookwider.inference.multiscale import OnWindow, check_protocol, class_probabilities, labels_of
 from lookwider.inference.predictor import memory_advice
 from lookwider.inference.prefetch import prefetch
@@ -37,6 +37,9 @@ from lookwider.models import Segmenter
 
 MAIN = "main"
 
+Observer = Callable[[Sample, LabelArray], None]
+"""Is given every image with its predicted labels (H, W), in the order of the data set."""
+
 
 def evaluate(
     model: Segmenter,
@@ -46,6 +49,8 @@ def evaluate(
     batch_size: int = 1,
     workers: int = 2,
     worst: int = 4,
+    best: int = 0,
+    observers: Sequence[Observer] = (),
     convention: Convention = "fcn",
     protocol: Mapping[str, Any] | None = None,
     console: Console | None = None,
@@ -64,6 +69,8 @@ def evaluate(
             of protocols that are not plain, so many windows of an image.
         workers: threads that read ahead.
         worst: how many of the worst images to keep.
+        best: how many of the best.
+        observers: each is called with every sample and the main head's labels of it.
         convention: what a class without a pixel of truth does to the means.
         protocol: what else to remember about how it was measured.
         console: where progress is shown; standard error when None.
@@ -81,7 +88,9 @@ def evaluate(
     check_classes(model, dataset)
     shared = model.extra_classes.keys() & dataset.extra_classes.keys()
     extra = {head: model.extra_classes[head] for head in sorted(shared)}
-    tally = _Tally({MAIN: model.classes, **extra}, worst)
+    tally = _Tally(
+        {MAIN: model.classes, **extra}, _Extreme(worst, -1), _Extreme(best, 1), observers
+    )
     started = time.perf_counter()
     with (
         evaluating(model),
@@ -109,7 +118,8 @@ def evaluate(
         scores=scores.pop(MAIN),
         extra=scores,
         images=tuple(tally.images),
-        worst=tuple(image for _, _, image in sorted(tally.worst, key=lambda w: w[:2])[::-1]),
+        worst=tally.worst.images(),
+        best=tally.best.images(),
         seconds=seconds,
         protocol={**_protocol(model, inference, batch_size, convention), **(protocol or {})},
     )
@@ -159,14 +169,36 @@ def _by_protocol(
 
 
 @dataclass
+class _Extreme:
+    """The images of the highest (sign 1) or lowest (sign -1) mean IoU so far."""
+
+    keep: int
+    sign: int
+    heap: list[tuple[float, int, ScoredImage]] = field(default_factory=list)
+
+    def offer(self, score: float, number: int, image: ScoredImage) -> None:
+        """Keep an image if it is among them; of equal ones the earlier."""
+        entry = (self.sign * score, -number)
+        if len(self.heap) < self.keep or (self.heap and entry > self.heap[0][:2]):
+            heapq.heappush(self.heap, (*entry, image))
+            if len(self.heap) > self.keep:
+                heapq.heappop(self.heap)
+
+    def images(self) -> tuple[ScoredImage, ...]:
+        """Return them, the most extreme first."""
+        return tuple(image for _, _, image in sorted(self.heap, key=lambda e: e[:2])[::-1])
+
+
+@dataclass
 class _Tally:
-    """Counts, image scores and the worst images so far."""
+    """Counts, image scores, the worst and the best images so far."""
 
     heads: Mapping[str, Classes]
-    keep: int
+    worst: _Extreme
+    best: _Extreme
+    observers: Sequence[Observer]
     counts: dict[str, Tensor] = field(init=False)
     images: list[ImageScore] = field(default_factory=list)
-    worst: list[tuple[float, int, WorstImage]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.counts = {
@@ -182,7 +214,7 @@ class _Tally:
                 counts = self._count(sample, label, predictions[head][i], head)
                 self.counts[head] += counts
                 if head == MAIN:
-                    self._score(sample, counts, predictions[head][i])
+                    self._score(sample, counts, predictions[head][i].cpu().numpy())
 
     def _count(
         self, sample: Sample, label: LabelArray | None, prediction: Tensor, head: str
@@ -193,18 +225,16 @@ class _Tally:
             labels = torch.from_numpy(np.array(label)).to(prediction.device)
             return confusion_counts(labels, prediction, len(self.heads[head])).cpu()
 
-    def _score(self, sample: Sample, counts: Tensor, prediction: Tensor) -> None:
+    def _score(self, sample: Sample, counts: Tensor, prediction: LabelArray) -> None:
         score = ImageScore(sample.name, mean_iou(counts), pixel_accuracy(counts))
         self.images.append(score)
+        for observer in self.observers:
+            observer(sample, prediction)
         if sample.label is None or math.isnan(score.mean_iou):
             return
-        # A heap whose smallest is the best of the worst; the number breaks ties.
-        entry = (-score.mean_iou, -len(self.images))
-        if len(self.worst) < self.keep or (self.worst and entry > self.worst[0][:2]):
-            image = WorstImage(score, sample.image, sample.label, prediction.cpu().numpy())
-            heapq.heappush(self.worst, (*entry, image))
-            if len(self.worst) > self.keep:
-                heapq.heappop(self.worst)
+        image = ScoredImage(score, sample.image, sample.label, prediction)
+        for extreme in (self.worst, self.best):
+            extreme.offer(score.mean_iou, len(self.images), image)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from lookwider.classes import IGNORE_INDEX, Classes
+from lookwider.figures import png
 from lookwider.images import displayable
 
 DPI = 130
@@ -78,7 +78,7 @@ def confusion_picture(counts: npt.NDArray[np.int64], classes: Classes, *, note: 
             axes.text(
                 col, row, f"{share:.0f}", ha="center", va="center", fontsize=font - 2, color=colour
             )
-    return _png(figure)
+    return png(figure)
 
 
 def worst_picture(examples: Sequence[Example], classes: Classes, *, note: str = "") -> bytes:
@@ -122,7 +122,7 @@ def worst_picture(examples: Sequence[Example], classes: Classes, *, note: str = 
         fontsize=8,
         frameon=False,
     )
-    return _png(figure)
+    return png(figure)
 
 
 def _draw_example(line: list[Axes], example: Example, classes: Classes) -> None:
@@ -163,9 +163,3 @@ def _thinned(example: Example) -> Example:
 def _unit(colour: tuple[int, int, int]) -> tuple[float, float, float]:
     red, green, blue = colour
     return red / 255, green / 255, blue / 255
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1)
-    return buffer.getvalue()

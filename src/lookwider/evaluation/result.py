@@ -125,7 +125,7 @@ class ImageScore:
 
 
 @dataclass(frozen=True, eq=False)
-class WorstImage:
+class ScoredImage:
     """An image with what was there and what was predicted."""
 
     score: ImageScore
@@ -153,14 +153,16 @@ class Evaluation:
         worst: the images of the lowest mean IoU, the worst first.
         seconds: that reading, predicting and counting took.
         protocol: how it was measured.
+        best: the images of the highest mean IoU, the best first.
     """
 
     scores: ClassScores
     extra: Mapping[str, ClassScores]
     images: tuple[ImageScore, ...]
-    worst: tuple[WorstImage, ...]
+    worst: tuple[ScoredImage, ...]
     seconds: float
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    best: tuple[ScoredImage, ...] = ()
 
     @property
     def mean_iou(self) -> float:

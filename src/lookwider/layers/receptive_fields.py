@@ -2,12 +2,13 @@
 
 Size and stride follow the rule of FCN (Long et al. 2015, section 3.1): layers compose as
 ``size + (kernel - 1) * stride`` and ``stride * stride``. The place of the first cell composes
-alike, and from it follow all crops.
+alike, and from it follow all crops. Besides this law, which counts padding as pixels, the pixels
+that each cell sees are followed one by one. They are the first and the last along each axis, so
+a field of another shape than a rectangle is told by the rectangle around it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,27 +19,37 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from lookwider.layers.field_rules import Field, fields_after, is_window
+from lookwider.layers.field_axes import Axis, Field
+from lookwider.layers.field_rules import seen_after, sources, tensors_in
+from lookwider.layers.field_seen import Seen, united
 from lookwider.layers.modes import evaluating
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TracedLayer:
     """One layer's output.
 
     Attributes:
         shape: (N, C, h, w) at the traced image size.
-        rows: what a cell sees from top to bottom.
-        cols: what a cell sees from left to right.
+        rows: what a cell sees from top to bottom, by the law.
+        cols: what a cell sees from left to right, by the law.
+        row_axis: which pixels each row of cells sees.
+        col_axis: which pixels each column of cells sees.
     """
 
     shape: tuple[int, ...]
     rows: Field
     cols: Field
+    row_axis: Axis
+    col_axis: Axis
 
 
 def trace_fields(
-    module: nn.Module, in_channels: int = 3, size: tuple[int, int] = (512, 512)
+    module: nn.Module,
+    in_channels: int = 3,
+    size: tuple[int, int] = (512, 512),
+    *,
+    device: torch.device | None = None,
 ) -> dict[str, TracedLayer]:
     """Return the receptive fields of every submodule's output, by its name; "" is the module's.
 
@@ -50,16 +61,20 @@ def trace_fields(
         module: any module that maps (N, C, H, W) images to maps.
         in_channels: bands of the image.
         size: (height, width) of the image to trace; any that the module accepts.
+        device: where the module is, to execute it on an image of zeros there; needed of modules
+            that decide by values, which tensors without data do not have.
     """
     found: dict[str, TracedLayer] = {}
     tracer = _Tracer()
 
     def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            for suffix, tensor in _named_tensors(output):
-                fields = tracer.fields.get(tensor)
-                if fields is not None and all(math.isfinite(field.stride) for field in fields):
-                    found[name + suffix] = TracedLayer(tuple(tensor.shape), *fields)
+            for suffix, tensor in named_tensors(output):
+                seen = tracer.seen.get(tensor)
+                if seen is not None and seen.dims == (-2, -1) and seen.rank == 4:
+                    fields = [axis.field for axis in seen.axes]
+                    layer = TracedLayer(tuple(tensor.shape), *fields, *seen.axes)
+                    found[name + suffix] = layer
 
         return hook
 
@@ -68,8 +83,11 @@ def trace_fields(
         with evaluating(module), torch.no_grad(), tracer:
             state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
             dtype = next((t.dtype for t in state.values() if t.is_floating_point()), None)
-            image = torch.empty(1, in_channels, *size, device="meta", dtype=dtype)
-            tracer.fields[image] = (Field(), Field())
+            image = torch.zeros(1, in_channels, *size, device=device or "meta", dtype=dtype)
+            tracer.seen[image] = Seen(Axis.pixels(size[0]), Axis.pixels(size[1]))
+            if device is not None:
+                module(image)
+                return found
             shapes = {name: torch.empty_like(t, device="meta") for name, t in state.items()}
             functional_call(module, shapes, (image,))
     finally:
@@ -79,11 +97,11 @@ def trace_fields(
 
 
 class _Tracer(TorchFunctionMode):
-    """Carries the fields of each tensor through the functions that are called on it."""
+    """Carries what each tensor sees through the functions that are called on it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.fields: Any = WeakTensorKeyDictionary()
+        self.seen: Any = WeakTensorKeyDictionary()
 
     def __torch_function__(
         self,
@@ -94,27 +112,17 @@ class _Tracer(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        known = [self.fields[t] for t in _tensors([args, kwargs]) if t in self.fields]
-        if known:
-            fields = fields_after(func, args, kwargs, known)
-            for tensor in _tensors(result):
-                if tensor not in self.fields or is_window(func):
-                    self.fields[tensor] = fields
+        known = [self.seen[t] for t in sources(func, args, kwargs) if t in self.seen]
+        if known and func is Tensor.__setitem__:
+            self.seen[args[0]] = united(known).blurred(args[0].shape)
+        elif known:
+            for tensor in tensors_in(result):
+                self.seen[tensor] = seen_after(func, args, kwargs, known, tensor)
         return result
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, Mapping):
-        for value in values.values():
-            yield from _tensors(value)
-    elif isinstance(values, (list, tuple)):
-        for value in values:
-            yield from _tensors(value)
-
-
-def _named_tensors(output: Any) -> Iterator[tuple[str, Tensor]]:
+def named_tensors(output: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a module's output and what tells them apart: "", "[0]", "[out]"."""
     if isinstance(output, Tensor):
         yield "", output
     elif isinstance(output, Mapping):

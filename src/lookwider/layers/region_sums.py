@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from lookwider.errors import LookwiderError
+from lookwider.layers.modes import full_precision
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ def region_sums(features: Tensor, bins: Sequence[int], place: Place) -> tuple[Te
     Shape:
         (N, C, h, w) -> (N, C, b, b) for each b of ``bins``.
     """
-    with torch.autocast(features.device.type, enabled=False):
+    if has_torch_function((features,)):  # receptive fields are traced through it as one step
+        traced: tuple[Tensor, ...] = handle_torch_function(
+            region_sums, (features,), features, bins, place
+        )
+        return traced
+    with full_precision(features.device):
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         height, width = wide.shape[-2:]
         rows = _membership(place.height, place.top, height, bins).to(wide)
@@ -90,6 +97,11 @@ def region_maxima(features: Tensor, bins: Sequence[int], place: Place) -> tuple[
     Shape:
         (N, C, h, w) -> (N, C, b, b) for each b of ``bins``.
     """
+    if has_torch_function((features,)):
+        traced: tuple[Tensor, ...] = handle_torch_function(
+            region_maxima, (features,), features, bins, place
+        )
+        return traced
     return tuple(_maxima(features, count, place) for count in bins)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from lookwider.errors import LookwiderError
 
@@ -168,6 +169,9 @@ def resample(maps: Tensor, rows: Taps, cols: Taps) -> Tensor:
     Shape:
         (..., h, w) -> (..., len(rows), len(cols)), in the dtype of ``maps``.
     """
+    if has_torch_function((maps,)):  # receptive fields are traced through it as through one step
+        result: Tensor = handle_torch_function(resample, (maps,), maps, rows, cols)
+        return result
     if tuple(maps.shape[-2:]) != (rows.length, cols.length):
         raise LookwiderError(
             f"got maps of {tuple(maps.shape[-2:])}, expected {(rows.length, cols.length)}"

@@ -24,7 +24,7 @@ from lookwider.classes import Classes
 from lookwider.context import PyramidContext
 from lookwider.context.pyramid import GridAlignment
 from lookwider.context.regions import Pooling
-from lookwider.errors import ConfigError, check_choice
+from lookwider.errors import ConfigError, check_choice, unknown_name
 from lookwider.layers.grids import Grid
 from lookwider.layers.norms import ConvNormReLU, Norm
 from lookwider.layers.taps import Taps
@@ -108,9 +108,11 @@ def pspnet(
     *,
     classes: Classes,
     extra_classes: Mapping[str, Classes],
+    layer: str | None = None,
     bins: Sequence[int] = (1, 2, 3, 6),
     pooling: Pooling = "average",
     reduce: bool = True,
+    hidden: int | None = None,
     aux: bool = True,
     norm: Norm = "batch",
     dropout: float = 0.1,
@@ -129,9 +131,13 @@ def pspnet(
             that can be dilated.
         classes: what to tell apart.
         extra_classes: a further head per set of labels, on the same trunk.
+        layer: the trunk's map that the pyramid is of, with which the trunk ends; its last when not
+            given.
         bins: regions along each axis, in the order of concatenation; none for the baseline.
         pooling: average or maximum of each region.
         reduce: divide each grid's channels by the number of grids.
+        hidden: width of the convolution before the classifier; a quarter of the trunk's when not
+            given, as published, which is little on narrow trunks.
         aux: score the last map but one in training, for the auxiliary loss.
         norm: after the new convolutions.
         dropout: before the classifiers.
@@ -147,11 +153,11 @@ def pspnet(
     Raises:
         ConfigError: the trunk cannot be dilated, or an option has no such value.
     """
-    layers = list(stride_layers(backbone, in_channels).values())
+    layers = _layers(backbone, in_channels, layer)
     if aux and len(layers) < 2:
         raise ConfigError(
-            f"aux=true needs a map before the last, but {backbone} has one, {layers[0]}; use "
-            "aux=false"
+            f"aux=true needs a map before the last, but of {backbone} there is {layers[0]} alone; "
+            "use aux=false"
         )
     trunk = create_backbone(
         backbone,
@@ -180,9 +186,11 @@ def pspnet(
             alignment=alignment,
         )
 
-    width = trunk.channels[-1]
+    width = trunk.channels[-1] // 4 if hidden is None else hidden
+    if width < 1:
+        raise ConfigError(f"got hidden={hidden}, expected a positive number")
     heads = {
-        name: head(len(trunk.layers) - 1, context.channels[-1], width // 4, len(head_classes))
+        name: head(len(trunk.layers) - 1, context.channels[-1], width, len(head_classes))
         for name, head_classes in {"main": classes, **extra_classes}.items()
     }
     if aux:
@@ -195,3 +203,13 @@ def pspnet(
         extra_classes=extra_classes,
         training_only=frozenset({"aux"} & heads.keys()),
     )
+
+
+def _layers(backbone: str, in_channels: int, last: str | None) -> list[str]:
+    """Return the last layer of each of the trunk's strides, up to the layer of this name."""
+    layers = list(stride_layers(backbone, in_channels).values())
+    if last is None:
+        return layers
+    if last not in layers:
+        raise ConfigError(unknown_name(f"layer of {backbone}", last, layers))
+    return layers[: layers.index(last) + 1]

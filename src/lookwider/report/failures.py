@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from lookwider.data.scenes.classes import FAILURE_KINDS, PROBES, SceneClass
@@ -92,15 +94,20 @@ def _score(counts: Tensor, kind: int, members: tuple[SceneClass, ...]) -> Failur
     )
 
 
-def failure_table(scores: tuple[FailureScore, ...]) -> Table:
-    """Return the scores as a table for a terminal, in per cent."""
-    table = Table(title="by kind of failure", title_justify="left")
+def failure_table(names: Sequence[str], scores: Sequence[Sequence[FailureScore]]) -> Table:
+    """Return what runs got right, and took for a look-alike, as a table for a terminal.
+
+    Args:
+        names: of the runs.
+        scores: of each run, from `failure_scores`.
+    """
+    table = Table(title="right (taken for a look-alike), in per cent", title_justify="left")
     table.add_column("pixels that probe")
-    for name in ("right", "look-alike", "other"):
-        table.add_column(name, justify="right")
-    for score in scores:
-        shares = (score.accuracy, score.alike_share, score.other_share)
-        table.add_row(score.name, *(f"{100 * share:.1f}" for share in shares))
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for kind in zip(*scores, strict=True):
+        cells = (f"{100 * own.accuracy:.1f} ({100 * own.alike_share:.1f})" for own in kind)
+        table.add_row(kind[0].name, *cells)
     return table
 
 

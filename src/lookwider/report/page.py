@@ -1,69 +1,112 @@
-"""One page about one run: self-contained, no network, no script."""
+"""One page about one run or several: self-contained, nothing is fetched."""
 
 from __future__ import annotations
 
-import itertools
+import base64
+import hashlib
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from lookwider.classes import Classes
-from lookwider.evaluation import ClassScores, Evaluation
-from lookwider.evaluation.pictures import Example
-from lookwider.report.figures import (
-    CELL,
-    Curve,
-    Picture,
-    confused,
-    curve,
-    heat_map,
-    pictures,
+from lookwider.errors import ConfigError, DataError
+from lookwider.report import confusion
+from lookwider.report.curves import Chart, Values, chart, values_of
+from lookwider.report.parts import Breakdown, Command, Gallery, Section
+from lookwider.report.pictures import address, fewer_colours, pictures, size_of
+from lookwider.report.run_report import RunReport
+from lookwider.report.tables import (
+    METRICS,
+    class_rows,
+    differing_settings,
+    facts,
+    hexed,
+    listed,
+    percent,
+    settings,
+    summary_table,
+    thousands,
 )
-from lookwider.report.parts import Breakdown, Command, Gallery
-from lookwider.training.config import TrainConfig
-from lookwider.training.logs import read_metrics
-from lookwider.training.progress import duration
-from lookwider.training.run import METRICS
-from lookwider.training.run_folder import read_config
 
-TEMPLATE = "page.html.j2"
+TEMPLATE, SCRIPT = "page.html.j2", "page.js"
+
+COLOURS = 8
+"""Colours of runs; further runs begin again with the first."""
 
 
 def render(
-    run: str | Path,
-    evaluation: Evaluation,
+    runs: Sequence[RunReport],
     *,
     title: str,
     lead: Sequence[str] = (),
     galleries: Sequence[Gallery] = (),
     breakdown: Breakdown | None = None,
     commands: Sequence[Command] = (),
+    sections: Sequence[Section] = (),
 ) -> str:
-    """Return the page of a run as HTML: every number on it is the run's or the evaluation's.
+    """Return the page of runs as HTML: every number on it is a run's or its evaluation's.
 
-    It holds the four metrics, the galleries, the learning curve, each class, the confusion of
-    classes, the worst images of the evaluation, commands, and the complete settings.
+    It holds the metrics, the galleries, the learning curves, each class, the confusion of
+    classes, the sections given, commands, and the complete settings.
 
     Args:
-        run: the run's folder.
-        evaluation: of the run's model.
+        runs: one or several, measured on the same images.
         title: of the page.
         lead: paragraphs beneath it.
-        galleries: further images.
-        breakdown: the result by groups of pixels.
+        galleries: images; the first one stands at the top.
+        breakdown: the results by groups of pixels.
         commands: to go on with.
+        sections: what the instruments found; see `lookwider.report.sections`.
 
     Raises:
-        ConfigError: the folder holds no config that can be read.
+        ConfigError: there is no run.
+        DataError: the runs tell other classes apart or were measured on other images.
     """
-    run = Path(run)
+    check_comparable(runs)
+    environment = _environment()
+    script = environment.loader.get_source(environment, SCRIPT)[0] if environment.loader else ""
+    classes = runs[0].evaluation.scores.classes
+    names = [run.name for run in runs]
+    counts = tuple(run.evaluation.scores.counts.numpy() for run in runs)
+    shown = [
+        (gallery, [(own, pictures(own, names, classes)) for own in gallery.shown])
+        for gallery in galleries
+    ]
+    return environment.get_template(TEMPLATE).render(
+        title=title,
+        lead=lead,
+        findings=findings(runs),
+        runs=runs,
+        script=Markup(script),  # ours: it is no text of anybody else's
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        heads=[(name, getattr(runs[0].evaluation.scores, key)) for name, key in METRICS.items()],
+        summary=summary_table(runs),
+        facts=facts(runs),
+        classes=class_rows(runs),
+        mean_ious=[run.evaluation.mean_iou for run in runs],
+        mean_accuracy=runs[0].evaluation.scores.mean_accuracy,
+        galleries=shown,
+        legend=legend(galleries, classes),
+        curves=learning_curves(runs),
+        breakdown=breakdown,
+        heats=heat_maps(counts, classes),
+        cell=confusion.CELL,
+        mistakes=confusion.mistakes(counts, classes),
+        sections=sections,
+        commands=commands,
+        differing=differing_settings(runs),
+        settings=next(((r.name, settings(r.config)) for r in runs if r.config), None),
+        protocols=[_protocol(run) for run in runs],
+        missing=[(run.name, *item) for run in runs for item in run.missing.items()],
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("lookwider.report", ""),
+        loader=PackageLoader("lookwider.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -71,153 +114,90 @@ def render(
     )
     environment.filters["percent"] = percent
     environment.filters["thousands"] = thousands
-    config, scores = read_config(run), evaluation.scores
-    rows = read_metrics(run / METRICS)
-    shown = list(galleries)
-    if worst := worst_gallery(evaluation):
-        shown.append(worst)
-    return environment.get_template(TEMPLATE).render(
-        title=title,
-        lead=lead,
-        facts=facts(config, rows, evaluation),
-        scores=scores,
-        classes=class_rows(scores),
-        galleries=[(gallery, _rows(gallery, scores.classes)) for gallery in shown],
-        legend=legend(shown, scores.classes),
-        curves=learning_curves(rows),
-        breakdown=breakdown,
-        heat=heat_map(scores.counts.numpy(), scores.classes),
-        cell=CELL,
-        confused=confused(scores.counts.numpy(), scores.classes),
-        commands=commands,
-        settings=settings(config),
-        protocol=json.dumps(evaluation.to_json()["protocol"], indent=1, default=str),
+    environment.filters["address"] = address
+    environment.filters["fewer_colours"] = fewer_colours
+    environment.filters["size_of"] = size_of
+    environment.filters["colour"] = lambda run: f"run{run % COLOURS + 1}"
+    return environment
+
+
+def check_comparable(runs: Sequence[RunReport]) -> None:
+    """Raise unless there is a run and all have the classes and images of the first."""
+    if not runs:
+        raise ConfigError("got no run to report on, expected at least one")
+    first = runs[0]
+    for run in runs[1:]:
+        own, theirs = (r.evaluation.scores.classes.names for r in (first, run))
+        if own != theirs:
+            raise DataError(
+                f"{run.name} tells {len(theirs)} classes apart ({', '.join(theirs[:3])}, ...) and "
+                f"{first.name} {len(own)} ({', '.join(own[:3])}, ...); expected the same: report "
+                "on them one by one"
+            )
+        if [i.name for i in run.evaluation.images] != [i.name for i in first.evaluation.images]:
+            raise DataError(
+                f"{run.name} and {first.name} were measured on other images, expected the same: "
+                "evaluate both on the same data and split"
+            )
+
+
+def findings(runs: Sequence[RunReport]) -> tuple[str, ...]:
+    """Return what several runs show, in sentences; nothing of a single one."""
+    if len(runs) < 2:
+        return ()
+    ranked = sorted(runs, key=lambda run: -run.evaluation.mean_iou)
+    best, worst = ranked[0], ranked[-1]
+    gap = best.evaluation.mean_iou - worst.evaluation.mean_iou
+    others = listed(f"{run.name} {percent(run.evaluation.mean_iou)}" for run in ranked[1:])
+    first = (
+        f"{best.name} has the highest mean IoU, {percent(best.evaluation.mean_iou)} %, before "
+        f"{others}; {100 * gap:.1f} points lie between the first and the last."
+    )
+    return (
+        first,
+        "Each is one run: how much of a difference is chance cannot be told from this page. "
+        "“lookwider ablate” trains several seeds.",
     )
 
 
-def percent(share: float) -> str:
-    """Return a share in per cent without the sign.
+def learning_curves(runs: Sequence[RunReport]) -> list[Chart]:
+    """Return the charts of the loss and of the validation's mean IoU, where there are any.
 
-    Example:
-        >>> percent(0.5), percent(float("nan"))
-        ('50.0', '–')
+    Losses that are sums and losses that are means stand in charts of their own.
     """
-    return "–" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def thousands(number: int) -> str:
-    """Return a number with thin spaces between the thousands."""
-    return f"{number:,}".replace(",", "\u202f")
-
-
-def facts(
-    config: TrainConfig, rows: Sequence[dict[str, str]], evaluation: Evaluation
-) -> list[tuple[str, str]]:
-    """Return what was trained and measured, in words for a list."""
-    steps = int(rows[-1]["step"]) if rows else 0
-    images = steps * config.batch_size * config.accumulate
-    protocol = evaluation.protocol
-    where = ", ".join(str(protocol[key]) for key in ("data", "split") if key in protocol)
-    return [
-        ("model", f"{config.model} on {config.backbone}"),
-        ("began from", "ImageNet weights" if config.pretrained else _beginning(config)),
-        ("trained on", f"{config.data}, {config.split}"),
-        ("training", f"{steps} steps, {thousands(images)} images, {duration(run_seconds(rows))}"),
-        ("measured on", f"{where or 'the data given'}: {len(evaluation.images)} images"),
-        ("classes", f"{evaluation.scores.classes_present} of {len(evaluation.scores.classes)} "
-         "in the truth"),
-    ]  # fmt: skip
-
-
-def _beginning(config: TrainConfig) -> str:
-    return "random weights" if config.init_from is None else str(config.init_from)
-
-
-def run_seconds(rows: Sequence[dict[str, str]]) -> float:
-    """Return the seconds of a run: its clock begins anew where it was continued.
-
-    Example:
-        >>> run_seconds([{"seconds": "5"}, {"seconds": "9"}, {"seconds": "2"}])
-        11.0
-    """
-    clock = [float(row["seconds"]) for row in rows]
-    ends = [now for now, after in itertools.pairwise(clock) if after < now]
-    return sum(ends) + (clock[-1] if clock else 0.0)
-
-
-def learning_curves(rows: Sequence[dict[str, str]]) -> list[Curve]:
-    """Return the curves of the loss and of the validation's mean IoU, where there are any."""
     drawn = []
-    for title, column, factor, unit in (
-        ("training loss", "loss", 1, ""),
-        ("mean IoU of the validation, %", "val_mean_iou", 100, " %"),
-    ):
-        points = [(int(r["step"]), factor * float(r[column])) for r in rows if r[column]]
-        points = [point for point in points if math.isfinite(point[1])]
-        if points:
-            steps, values = zip(*points, strict=True)
-            drawn.append(curve(title, steps, values, unit))
+    for reduction, title in (("mean", "training loss"), ("batch", "training loss, summed")):
+        own = [
+            values
+            for i, run in enumerate(runs)
+            if run.config is not None
+            and run.config.reduction == reduction
+            and (values := values_of(i, run.name, run.rows, "loss"))
+        ]
+        if own:
+            drawn.append(chart(title, own))
+    validated: list[Values] = [
+        values
+        for i, run in enumerate(runs)
+        if (values := values_of(i, run.name, run.rows, "val_mean_iou", 100))
+    ]
+    if validated:
+        drawn.append(chart("mean IoU of the validation, %", validated, " %"))
     return drawn
 
 
-@dataclass(frozen=True)
-class ClassRow:
-    """One class in the table."""
-
-    name: str
-    colour: str
-    iou: float
-    accuracy: float
-    share: float
-
-
-def class_rows(scores: ClassScores) -> list[ClassRow]:
-    """Return the rows of the table of classes, in their order."""
-    total = max(1, int(scores.counts.sum()))
-    return [
-        ClassRow(name, _hex(colour), iou, accuracy, pixels / total)
-        for name, colour, iou, accuracy, pixels in zip(
-            scores.classes.names,
-            scores.classes.palette,
-            scores.class_iou,
-            scores.class_accuracy,
-            scores.counts.sum(1).tolist(),
-            strict=True,
-        )
-    ]
-
-
-def worst_gallery(evaluation: Evaluation) -> Gallery | None:
-    """Return the images that went worst, if any were kept."""
-    if not evaluation.worst:
-        return None
-    return Gallery(
-        "The worst images",
-        "Those with the lowest mean IoU of their own: look here first when the result is not "
-        "good enough.",
-        tuple(Example(w.caption, w.image, w.label, w.prediction) for w in evaluation.worst),
-    )
+def heat_maps(counts: tuple[Any, ...], classes: Classes) -> list[confusion.HeatMap]:
+    """Return the confusion of each run, over the same classes."""
+    drawn = confusion.drawn_classes(sum(counts[1:], counts[0]))
+    return [confusion.heat_map(own, classes, drawn) for own in counts]
 
 
 def legend(galleries: Sequence[Gallery], classes: Classes) -> list[tuple[str, str]]:
     """Return name and colour of the classes that the galleries show."""
-    maps = [part for g in galleries for e in g.examples for part in (e.label, e.prediction)]
+    maps = [part for g in galleries for own in g.shown for part in (own.label, *own.predictions)]
     shown = sorted({int(i) for part in maps for i in set(part.ravel().tolist())})
-    return [(classes.names[i], _hex(classes.palette[i])) for i in shown if i < len(classes)]
+    return [(classes.names[i], hexed(classes.palette[i])) for i in shown if i < len(classes)]
 
 
-def settings(config: TrainConfig) -> list[tuple[str, str, str]]:
-    """Return name, value as JSON, and meaning of every setting."""
-    values: dict[str, Any] = config.model_dump(mode="json", exclude={"resume"})
-    return [
-        (name, json.dumps(value), TrainConfig.model_fields[name].description or "")
-        for name, value in values.items()
-    ]
-
-
-def _rows(gallery: Gallery, classes: Classes) -> list[tuple[str, tuple[Picture, ...]]]:
-    return [(example.caption, pictures(example, classes)) for example in gallery.examples]
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _protocol(run: RunReport) -> str:
+    return json.dumps(run.evaluation.to_json()["protocol"], indent=1, default=str)

@@ -149,7 +149,9 @@ class TrainConfig(BaseModel):
     )
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt = 1
-    channels_last: bool = True
+    channels_last: bool = Field(
+        default=True, description="memory layout; the usual one where this would crash PyTorch"
+    )
     deterministic: bool = Field(default=False, description="only deterministic kernels")
     workers: int = Field(default=1, ge=0, description="processes that read training images")
     out: Path = Field(default=Path("runs/latest"), description="folder of the run")

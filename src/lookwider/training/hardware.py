@@ -46,6 +46,27 @@ def choose_precision(config: TrainConfig) -> Precision:
     return "bf16-mixed" if fast else "32-true"
 
 
+FEW_CHANNELS = 16
+"""Input channels below which a strided 1 x 1 convolution is not safe in channels-last memory."""
+
+
+def memory_layout(model: nn.Module, config: TrainConfig) -> torch.memory_format:
+    """Return how a run lays out images and weights: channels last where asked for and safe.
+
+    PyTorch's kernels for processors (2.15) end the process with a segmentation fault in the weight
+    gradient of a strided 1 x 1 convolution of few channels in channels-last memory, as RepVGG's
+    first one is: such networks train in the usual layout there.
+    """
+    safe = uses_gpu(config) or not any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels < FEW_CHANNELS
+        for module in model.modules()
+    )
+    return torch.channels_last if config.channels_last and safe else torch.contiguous_format
+
+
 class SyncBatchNorms(LayerSync):
     """Let batch normalisation see the images of all GPUs while they train together.
 

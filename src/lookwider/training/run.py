@@ -34,6 +34,7 @@ from lookwider.training.hardware import (
     SyncBatchNorms,
     choose_precision,
     is_main_process,
+    memory_layout,
     peak_memory,
     uses_gpu,
 )
@@ -109,8 +110,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         weights = None
         if config.class_weights is not None:
             weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
-        if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=memory_layout(model, config))
         model.train()
         if config.freeze_trunk:
             # evaluation mode keeps the statistics of batch norms; the trainer leaves modes alone

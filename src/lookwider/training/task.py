@@ -17,6 +17,7 @@ from lookwider.errors import LookwiderError
 from lookwider.evaluation.metrics import ConfusionCounts
 from lookwider.models import Segmenter, parameter_roles
 from lookwider.training.config import TrainConfig
+from lookwider.training.hardware import memory_layout
 from lookwider.training.loss_sampling import sample_loss
 from lookwider.training.optimisation import GroupRule, lr_factor, parameter_groups
 from lookwider.training.sampling import seed_for
@@ -48,6 +49,7 @@ class SegmentationTask(LightningModule):
         super().__init__()
         self.model = model
         self.config = config
+        self.layout = memory_layout(model, config)
         self.max_steps = max_steps
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.counts = ConfusionCounts(model.num_classes)
@@ -87,9 +89,8 @@ class SegmentationTask(LightningModule):
     ) -> Batch:
         """Move a batch, its images in the model's memory format."""
         del dataloader_idx
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return Batch(
-            images=batch.images.to(device, non_blocking=True).contiguous(memory_format=layout),
+            images=batch.images.to(device, non_blocking=True).contiguous(memory_format=self.layout),
             labels=batch.labels.to(device, non_blocking=True),
             names=batch.names,
             extra_labels={

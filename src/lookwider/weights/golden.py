@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lookwider.errors import CheckpointError
-from lookwider.layers.modes import evaluating
+from lookwider.layers.modes import evaluating, full_precision
 from lookwider.models.segmenter import Segmenter
 
 SIZE = (65, 81)
@@ -147,7 +147,7 @@ def golden_outputs(
     with (
         evaluating(model),
         torch.inference_mode(),
-        torch.autocast(device.type, enabled=False),
+        full_precision(device),
         torch.backends.cudnn.flags(allow_tf32=False),
     ):
         outputs = functional_call(_Outputs(model), weights, (image.to(device),))

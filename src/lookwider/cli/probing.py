@@ -1,0 +1,147 @@
+"""What the probes of ``lookwider probe`` share: their images or data, and where results go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lookwider.cli.settings import parse_settings
+from lookwider.data import open_dataset
+from lookwider.data.sample import ImageArray, Sample, SegmentationDataset
+from lookwider.data.scenes import open_scenes, scene
+from lookwider.errors import ConfigError, DataError, unknown_name
+from lookwider.inference.predictor import find_images
+from lookwider.models.segmenter import ImageLike
+from lookwider.probes.network import Network
+from lookwider.weights.checkpoint import checkpoint_folder
+
+SCENE = "scene:"
+"""A word that begins so is a built-in scene."""
+
+
+class DataSettings(BaseModel):
+    """The ``key=value`` settings that say which data to probe with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    split: str = "test"
+    layout: str = "auto"
+    class_map: Literal["data", "model"] = "data"
+    limit: int | None = Field(None, ge=1)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str]) -> Self:
+        """Read the settings of a command line.
+
+        Raises:
+            ConfigError: a setting is unknown, missing or has no valid value.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                raise ConfigError(unknown_name("setting", key, cls.model_fields))
+        if "data" not in values:
+            raise ConfigError("which data? give data=PATH, or data=scenes for the built-in scenes")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ConfigError(
+                f"{first['loc'][0]}={first['input']!s}: {first['msg'].lower()}"
+            ) from error
+
+    def open(self, network: Network) -> SegmentationDataset:
+        """Return the data set.
+
+        Raises:
+            ConfigError: the network has no class map of its own.
+            DataError: there is no such data.
+        """
+        model = network.segmenter if self.class_map == "model" else None
+        if self.class_map == "model" and (model is None or model.class_map is None):
+            raise ConfigError(f"{network.name}: has no class map of its own; use class_map=data")
+        return open_dataset(
+            self.data,
+            self.split,
+            layout=self.layout,
+            classes=model.classes if model is not None else None,
+            class_map=model.class_map if model is not None else None,
+        )
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the images among words, and the ``key=value`` settings.
+
+    Example:
+        >>> split_words(["a.png", "scene:3,kind=road", "split=val"])
+        (['a.png', 'scene:3,kind=road'], {'split': 'val'})
+    """
+    images = [w for w in words if "=" not in w or w.startswith(SCENE) or Path(w).exists()]
+    return images, parse_settings([word for word in words if word not in images])
+
+
+def named_image(text: str) -> tuple[str, ImageLike]:
+    """Return an image and its name: a file, or a built-in scene of the test split.
+
+    A scene is ``scene:INDEX``, and after commas ``kind=``, ``size=HEIGHTxWIDTH`` and ``seed=``.
+
+    Raises:
+        ConfigError: the scene is not told so.
+        DataError: there is no such file or kind of scene.
+
+    Example:
+        >>> name, image = named_image("scene:3,kind=road,size=48x64")
+        >>> name, image.shape
+        ('scene 3 as road', (48, 64, 3))
+    """
+    if not text.startswith(SCENE):
+        path = Path(text)
+        if not path.exists():
+            raise DataError(f"{path}: no such image file")
+        return path.stem, path
+    index, _, rest = text.removeprefix(SCENE).partition(",")
+    options = parse_settings(rest.split(",")) if rest else {}
+    if not re.fullmatch(r"\d{1,9}", index):
+        raise ConfigError(f"got {text!r}, expected scene:INDEX, e.g. scene:3,kind=road")
+    kind = options.pop("kind", None)
+    told = ",".join([f"count={int(index) + 1}", *(f"{k}={v}" for k, v in options.items())])
+    data = open_scenes("test", told)
+    drawn = scene(data.seed, int(index), data.size, kind=kind)
+    return f"scene {index} as {drawn.kind}", drawn.image
+
+
+def given_images(words: Sequence[str]) -> list[Sample | Path]:
+    """Return the images that files, folders and built-in scenes mean.
+
+    Raises:
+        ConfigError: a scene is not told right.
+        DataError: there is no such file, folder or kind of scene.
+    """
+    found: list[Sample | Path] = []
+    for word in words:
+        if word.startswith(SCENE):
+            name, image = named_image(word)
+            found.append(Sample(cast(ImageArray, image), None, name))
+        else:
+            found += [file.path for file in find_images([word])]
+    return found
+
+
+def probe_folder(model: str, probe: str) -> Path:
+    """Return where the results of a probe go: beside a checkpoint, else into ``probes``.
+
+    Example:
+        >>> probe_folder("parsenet", "scales").as_posix()
+        'probes/scales'
+    """
+    if not Path(model).exists():
+        return Path("probes") / probe
+    checkpoint = checkpoint_folder(model)
+    own_name = checkpoint.name.strip(".").removesuffix(".old")
+    if own_name in {"best", "last", "previous"}:
+        return checkpoint.parent / "probes" / probe
+    return checkpoint.with_name(f"{own_name}-probes") / probe

@@ -1,0 +1,1 @@
+"""Instruments: what a network really looks at, and what its context does to its decisions."""
