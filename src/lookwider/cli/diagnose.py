@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
 from lookwider.cli.labelled import labelled_images
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
-from lookwider.cli.report import split_words
-from lookwider.cli.settings import parse_settings
+from lookwider.cli.settings import Settings, split_runs
 from lookwider.cli.training_data import relations_of, training_data
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.errors import ConfigError
 from lookwider.inference.device import choose_device
 from lookwider.weights.checkpoint import checkpoint_folder, load
 
@@ -28,10 +27,8 @@ if TYPE_CHECKING:
     from lookwider.models import Segmenter
 
 
-class DiagnoseSettings(BaseModel):
+class DiagnoseSettings(Settings):
     """The ``key=value`` settings of ``lookwider diagnose``, but for those of the protocol."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str
     split: str = "test"
@@ -54,27 +51,6 @@ class DiagnoseSettings(BaseModel):
     alike: float = 0.05
     missed: float = 0.25
     least: float = 1e-4
-
-    @classmethod
-    def parse(cls, values: Mapping[str, str]) -> DiagnoseSettings:
-        """Read the settings of a command line.
-
-        Raises:
-            ConfigError: a setting is unknown, missing or has no valid value.
-        """
-        for key in values:
-            if key not in cls.model_fields:
-                known = [*cls.model_fields, *PROTOCOL_SETTINGS]
-                raise ConfigError(unknown_name("setting", key, known))
-        if "data" not in values:
-            raise ConfigError("which data? give data=PATH, or data=scenes for the built-in scenes")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ConfigError(
-                f"{first['loc'][0]}={first['input']!s}: {first['msg'].lower()}"
-            ) from error
 
     def thresholds(self) -> Thresholds:
         """Return where the kinds of failure begin."""
@@ -105,12 +81,11 @@ def diagnose(
 
     Example: lookwider diagnose runs/fcn runs/pspnet data=camvid split=test
     """
-    runs, given = split_words(words)
+    runs, values = split_runs(words)
     if len(runs) > 2:
         raise ConfigError(f"got {len(runs)} runs, expected one, or two to compare")
-    values = parse_settings(given)
     inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
-    chosen = DiagnoseSettings.parse(values)
+    chosen = DiagnoseSettings.parse(values, PROTOCOL_SETTINGS)
     thresholds = chosen.thresholds()
     # brings matplotlib and the training engine, which are slow to import
     from lookwider.data.first import FirstSamples

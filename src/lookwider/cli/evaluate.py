@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
 from lookwider.cli.labelled import labelled_images
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
-from lookwider.cli.settings import parse_settings
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.cli.settings import Settings, parse_settings
 from lookwider.inference.device import choose_device
 from lookwider.weights.checkpoint import checkpoint_folder, load
 from lookwider.weights.description import WEIGHTS, describe
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from lookwider.evaluation import Evaluation
 
 
-class EvaluateSettings(BaseModel):
+class EvaluateSettings(Settings):
     """The ``key=value`` settings of ``lookwider evaluate``, but for those of the protocol."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str
     split: str = "test"
@@ -38,27 +35,6 @@ class EvaluateSettings(BaseModel):
     worst: int = Field(4, ge=0)
     convention: Literal["fcn", "parsenet", "pspnet"] = "fcn"
     out: Path | None = None
-
-    @classmethod
-    def parse(cls, values: Mapping[str, str]) -> EvaluateSettings:
-        """Read the settings of a command line.
-
-        Raises:
-            ConfigError: a setting is unknown, missing or has no valid value.
-        """
-        for key in values:
-            if key not in cls.model_fields:
-                known = [*cls.model_fields, *PROTOCOL_SETTINGS]
-                raise ConfigError(unknown_name("setting", key, known))
-        if "data" not in values:
-            raise ConfigError("which data? give data=PATH, or data=scenes for the built-in scenes")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ConfigError(
-                f"{first['loc'][0]}={first['input']!s}: {first['msg'].lower()}"
-            ) from error
 
 
 def evaluate(
@@ -85,7 +61,7 @@ def evaluate(
 
     values = parse_settings(settings or [])
     inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
-    chosen = EvaluateSettings.parse(values)
+    chosen = EvaluateSettings.parse(values, PROTOCOL_SETTINGS)
     where = choose_device(device)
     checkpoint = checkpoint_folder(run)
     description = describe(checkpoint)

@@ -13,7 +13,8 @@ from pydantic import Field
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
-from lookwider.cli.probing import DataSettings, named_image, probe_folder, split_words
+from lookwider.cli.probing import SCENE, DataSettings, named_image, probe_folder
+from lookwider.cli.settings import split_words
 from lookwider.errors import ConfigError
 from lookwider.inference.device import choose_device
 
@@ -77,7 +78,7 @@ def context(
     from lookwider.probes.opening import open_network
     from lookwider.probes.swap import swap_context, swap_layer
 
-    images, values = split_words(words)
+    images, values = split_words(words, SCENE)
     _check(images, values, swap, mean_of)
     settings = RelianceSettings.parse(values) if values else None
     network = open_network(model, choose_device(device))

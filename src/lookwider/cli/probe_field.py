@@ -12,7 +12,8 @@ import typer
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
-from lookwider.cli.probing import SCENE, DataSettings, named_image, probe_folder, split_words
+from lookwider.cli.probing import SCENE, DataSettings, named_image, probe_folder
+from lookwider.cli.settings import split_words
 from lookwider.errors import ConfigError, check_choice, unknown_name
 from lookwider.inference.device import choose_device
 from lookwider.inference.predictor import find_images, memory_advice
@@ -176,7 +177,7 @@ def _show(report: FieldReport, model: str, paths: Sequence[Path], *, measured: b
 
 def _images(network: Network, words: Sequence[str]) -> list[tuple[str, ImageLike]]:
     """Return the images that words mean, with their names."""
-    given, values = split_words(words)
+    given, values = split_words(words, SCENE)
     if given and values:
         raise ConfigError("got images and settings; give images, or data=PATH ...")
     if values:

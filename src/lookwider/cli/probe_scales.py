@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
-from lookwider.cli.probing import DataSettings, given_images, probe_folder, split_words
+from lookwider.cli.probing import SCENE, DataSettings, given_images, probe_folder
+from lookwider.cli.settings import split_words
 from lookwider.errors import ConfigError
 from lookwider.inference.device import choose_device
 
@@ -53,7 +54,7 @@ def scales(
     from lookwider.probes.opening import open_network
     from lookwider.probes.scales import feature_scales
 
-    given, values = split_words(words)
+    given, values = split_words(words, SCENE)
     if bool(given) == bool(values):
         raise ConfigError("got images and settings, or neither; give images, or data=PATH ...")
     settings = DataSettings.parse(values) if values else None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from lookwider.cli.settings import parse_settings
+from lookwider.cli.settings import Settings, parse_settings
 from lookwider.data import open_dataset
 from lookwider.data.sample import ImageArray, Sample, SegmentationDataset
 from lookwider.data.scenes import open_scenes, scene
-from lookwider.errors import ConfigError, DataError, unknown_name
+from lookwider.errors import ConfigError, DataError
 from lookwider.inference.predictor import find_images
 from lookwider.models.segmenter import ImageLike
 from lookwider.probes.network import Network
@@ -23,36 +23,14 @@ SCENE = "scene:"
 """A word that begins so is a built-in scene."""
 
 
-class DataSettings(BaseModel):
+class DataSettings(Settings):
     """The ``key=value`` settings that say which data to probe with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str
     split: str = "test"
     layout: str = "auto"
     class_map: Literal["data", "model"] = "data"
     limit: int | None = Field(None, ge=1)
-
-    @classmethod
-    def parse(cls, values: Mapping[str, str]) -> Self:
-        """Read the settings of a command line.
-
-        Raises:
-            ConfigError: a setting is unknown, missing or has no valid value.
-        """
-        for key in values:
-            if key not in cls.model_fields:
-                raise ConfigError(unknown_name("setting", key, cls.model_fields))
-        if "data" not in values:
-            raise ConfigError("which data? give data=PATH, or data=scenes for the built-in scenes")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ConfigError(
-                f"{first['loc'][0]}={first['input']!s}: {first['msg'].lower()}"
-            ) from error
 
     def open(self, network: Network) -> SegmentationDataset:
         """Return the data set.
@@ -71,17 +49,6 @@ class DataSettings(BaseModel):
             classes=model.classes if model is not None else None,
             class_map=model.class_map if model is not None else None,
         )
-
-
-def split_words(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the images among words, and the ``key=value`` settings.
-
-    Example:
-        >>> split_words(["a.png", "scene:3,kind=road", "split=val"])
-        (['a.png', 'scene:3,kind=road'], {'split': 'val'})
-    """
-    images = [w for w in words if "=" not in w or w.startswith(SCENE) or Path(w).exists()]
-    return images, parse_settings([word for word in words if word not in images])
 
 
 def named_image(text: str) -> tuple[str, ImageLike]:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from rich.markup import escape
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
-from lookwider.cli.settings import parse_settings
-from lookwider.errors import ConfigError, unknown_name
+from lookwider.cli.settings import Settings, split_runs
 from lookwider.inference.device import choose_device
 
 if TYPE_CHECKING:
     from lookwider.report.run_report import RunReport
 
 
-class ReportSettings(BaseModel):
+class ReportSettings(Settings):
     """The ``key=value`` settings of ``lookwider report``, but for those of the protocol."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str | None = None
     split: str = "test"
@@ -43,25 +40,6 @@ class ReportSettings(BaseModel):
     workers: int = Field(2, ge=1)
     convention: Literal["fcn", "parsenet", "pspnet"] = "fcn"
     out: Path = Path("report.html")
-
-    @classmethod
-    def parse(cls, values: Mapping[str, str]) -> ReportSettings:
-        """Read the settings of a command line.
-
-        Raises:
-            ConfigError: a setting is unknown or has no valid value.
-        """
-        for key in values:
-            if key not in cls.model_fields:
-                known = [*cls.model_fields, *PROTOCOL_SETTINGS]
-                raise ConfigError(unknown_name("setting", key, known))
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ConfigError(
-                f"{first['loc'][0]}={first['input']!s}: {first['msg'].lower()}"
-            ) from error
 
 
 def report(
@@ -84,10 +62,9 @@ def report(
 
     Example: lookwider report runs/fcn runs/parsenet runs/pspnet data=camvid out=report.html
     """
-    runs, given = split_words(words)
-    values = parse_settings(given)
+    runs, values = split_runs(words)
     inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
-    chosen = ReportSettings.parse(values)
+    chosen = ReportSettings.parse(values, PROTOCOL_SETTINGS)
     # brings matplotlib and the training engine, which are slow to import
     from lookwider.report.collect import Collecting
     from lookwider.report.writing import write_report
@@ -120,23 +97,6 @@ def report(
         out.print(json.dumps([run.to_json() for run in found]), markup=False)
     else:
         _show(found, chosen.out)
-
-
-def split_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Return the runs and the settings: a word with "=" that is no path is a setting.
-
-    Raises:
-        ConfigError: there is no run.
-
-    Example:
-        >>> split_words(["runs/a", "data=photos"])[1]
-        ['data=photos']
-    """
-    settings = [word for word in words if "=" in word and not Path(word).exists()]
-    runs = [Path(word) for word in words if word not in settings]
-    if not runs:
-        raise ConfigError("which runs? give one or several run folders, e.g. runs/a runs/b")
-    return runs, settings
 
 
 def runs_table(runs: Sequence[RunReport]) -> TerminalTable:
