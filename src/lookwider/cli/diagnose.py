@@ -13,12 +13,12 @@ from pydantic import Field
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
-from lookwider.cli.labelled import labelled_images
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import Settings, split_runs
 from lookwider.cli.training_data import relations_of, training_data
 from lookwider.errors import ConfigError
 from lookwider.inference.device import choose_device
+from lookwider.inference.labelled import labelled_images
 from lookwider.weights.checkpoint import checkpoint_folder, load
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def diagnose(
     checkpoints = [checkpoint_folder(run) for run in runs]
     models = [load(checkpoint, device=choose_device(device)) for checkpoint in checkpoints]
     dataset = labelled_images(
-        chosen.data, chosen.split, chosen.layout, chosen.class_map, models[0], checkpoints[0]
+        chosen.data, chosen.split, chosen.layout, chosen.class_map, checkpoints[0]
     )
     if chosen.limit is not None:
         dataset = FirstSamples(dataset, chosen.limit)

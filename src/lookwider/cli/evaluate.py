@@ -12,10 +12,10 @@ from pydantic import Field
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
-from lookwider.cli.labelled import labelled_images
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import Settings, parse_settings
 from lookwider.inference.device import choose_device
+from lookwider.inference.labelled import labelled_images
 from lookwider.weights.checkpoint import checkpoint_folder, load
 from lookwider.weights.description import WEIGHTS, describe
 
@@ -67,7 +67,7 @@ def evaluate(
     description = describe(checkpoint)
     model = load(checkpoint, device=where)
     dataset = labelled_images(
-        chosen.data, chosen.split, chosen.layout, chosen.class_map, model, checkpoint
+        chosen.data, chosen.split, chosen.layout, chosen.class_map, checkpoint
     )
     result = run_evaluation(
         model,

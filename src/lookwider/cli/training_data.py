@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lookwider.cli.console import messages
-from lookwider.cli.labelled import labelled_images
 from lookwider.errors import ConfigError, DataError
+from lookwider.inference.labelled import labelled_images
 
 if TYPE_CHECKING:
     from lookwider.cli.diagnose import DiagnoseSettings
@@ -56,7 +56,7 @@ def training_data(
             f"{runs[0]}: a checkpoint without its run's config.json, so its training data is not "
             "known; give train=DATA, or relations=FILE of an earlier diagnosis"
         )
-    dataset = labelled_images(data, split, layout, class_map, model, checkpoint)
+    dataset = labelled_images(data, split, layout, class_map, checkpoint)
     if dataset.classes.names != model.classes.names:
         raise DataError(
             f"the training data {data} has {len(dataset.classes)} classes: "

@@ -5,16 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
-from lookwider.data import open_dataset
 from lookwider.data.first import FirstSamples
-from lookwider.data.sample import SegmentationDataset
 from lookwider.diagnosis import ClassRelations
-from lookwider.errors import ConfigError
+from lookwider.errors import ConfigError, DataError
 from lookwider.images import write_bytes
+from lookwider.inference.labelled import MapOf, labelled_images
 from lookwider.report.chosen import PER_GALLERY, chosen_galleries
 from lookwider.report.collect import FAILURES, Collecting
 from lookwider.report.page import render
@@ -23,8 +21,6 @@ from lookwider.report.run_report import RunReport, short_names
 from lookwider.report.sections import instrument_sections
 from lookwider.report.tables import listed
 from lookwider.report.together import collect_runs, own_data
-from lookwider.weights.checkpoint import checkpoint_folder
-from lookwider.weights.description import describe
 
 
 def write_report(
@@ -34,7 +30,7 @@ def write_report(
     data: str | None = None,
     split: str = "test",
     layout: str = "auto",
-    class_map: Literal["data", "model"] = "data",
+    class_map: MapOf = "data",
     limit: int | None = None,
     train: str | None = None,
     train_split: str = "train",
@@ -53,7 +49,7 @@ def write_report(
         layout: of it.
         class_map: whose class map the labels are read with; ``"model"``: the first run's.
         limit: take its first so many images.
-        train: the training data, where the runs do not tell it.
+        train: the training data, read as ``data`` is, where the runs do not tell it.
         train_split: of it.
         images: how many of the worst, the best and the most different images to show.
         how: the settings of the measurement.
@@ -72,14 +68,18 @@ def write_report(
     if not folders:
         raise ConfigError("got no run to report on, expected at least one")
     names, data = short_names(folders), data or own_data(folders)
-    dataset = labelled(folders[0], data, split, layout, class_map)
+    dataset = labelled_images(data, split, layout, class_map, folders[0])
     if limit is not None:
         dataset = FirstSamples(dataset, limit)
     relations = None
     if train is not None and FAILURES not in how.without:
-        training = open_dataset(train, train_split)
+        training = labelled_images(train, train_split, layout, class_map, folders[0])
+        if training.classes.names != dataset.classes.names:
+            raise DataError(
+                f"the training data {train} has the classes {', '.join(training.classes.names)}; "
+                f"expected {', '.join(dataset.classes.names)}"
+            )
         relations = ClassRelations.of(training, workers=how.workers, console=console, show=show)
-        relations.check_classes(dataset.classes.names)
     found = collect_runs(
         folders,
         dataset,
@@ -105,23 +105,6 @@ def write_report(
     )
     write_bytes(Path(page), text.encode(errors="replace"))
     return found
-
-
-def labelled(
-    run: Path, data: str, split: str, layout: str, class_map: Literal["data", "model"]
-) -> SegmentationDataset:
-    """Open the data, its labels read with its own class map or with that of a run.
-
-    Raises:
-        ConfigError: the run's is asked for and it has none.
-        DataError: the data cannot be opened.
-    """
-    if class_map == "data":
-        return open_dataset(data, split, layout=layout)
-    own = describe(checkpoint_folder(run))
-    if own.class_map is None:
-        raise ConfigError(f"{run}: was saved without a class map; use class_map=data")
-    return open_dataset(data, split, layout=layout, classes=own.classes, class_map=own.class_map)
 
 
 def commands(runs: Sequence[RunReport], data: str, split: str) -> tuple[Command, ...]:
