@@ -116,6 +116,19 @@ def test_unknown_layers_are_refused(twice: Network) -> None:
         both.layer("last", (8, 9))
 
 
+def test_a_part_called_scores_is_that_part() -> None:
+    parts = OrderedDict(scores=nn.Conv2d(3, 2, 1), after=nn.Conv2d(2, 2, 3))
+    network = Network(nn.Sequential(parts))
+    fields = network.fields((8, 8))
+    assert list(fields) == ["scores", "after", "output"]
+    assert [fields[name].rows.size for name in fields] == [1, 3, 3]
+    images = torch.randn(1, 3, 8, 8)
+    with torch.no_grad():
+        found = network.activations(images, ["scores", "output"])
+        assert torch.equal(found["scores"], parts["scores"](images))
+        assert torch.equal(found["output"], network.module(images))
+
+
 def test_an_image_that_is_too_small_is_refused(twice: Network) -> None:
     with pytest.raises(LookwiderError, match=r"twice cannot take an image of 2x2 pixels: .*larger"):
         twice.fields((2, 2))

@@ -20,7 +20,8 @@ from lookwider.probes.layer_names import full_name
 
 SCORES = "scores"
 """Name of the last layer: the class scores of a `Segmenter` before they are upsampled, or the
-output of any other module, its first tensor where it has several."""
+output of any other module, its first tensor where it has several. In a module with a part of that
+name it is that part, and the output is called ``output``."""
 
 
 class Network:
@@ -31,6 +32,9 @@ class Network:
         preprocessing: what it expects of an image. A `Segmenter` brings its own; other modules
             are given images normalised by the statistics of ImageNet unless told otherwise.
         name: for messages and titles.
+
+    Attributes:
+        last: name of the last layer, `SCORES` unless a part of the module is called so.
 
     Example:
         >>> network = Network(nn.Sequential(nn.Conv2d(3, 4, 5), nn.ReLU(), nn.Conv2d(4, 2, 3)))
@@ -56,6 +60,8 @@ class Network:
         else:
             self.preprocessing = preprocessing or default_preprocessing(3)
         self._scores = _Scores(module)
+        taken = SCORES in dict(module.named_children())
+        self.last = "output" if taken else SCORES
         self._fields: dict[tuple[int, int], dict[str, TracedLayer]] = {}
         self._calls: dict[str, int] = {}
 
@@ -88,7 +94,7 @@ class Network:
             with self._naming(size):
                 found = self._traced(size)
             self._fields[size] = {
-                own: layer for name, layer in found.items() if (own := _own_name(name)) is not None
+                own: layer for name, layer in found.items() if (own := self._own(name)) is not None
             }
         return self._fields[size]
 
@@ -99,6 +105,16 @@ class Network:
             return trace_fields(self._scores, bands, size)
         except Exception:  # a foreign module may fail in any way where there are no values
             return trace_fields(self._scores, bands, size, device=self.device)
+
+    def _own(self, traced: str) -> str | None:
+        """Return a layer's name in the network itself; None for the network as a whole."""
+        if not traced:
+            return self.last
+        name = traced.removeprefix(f"{_NETWORK}.")
+        return None if name == traced else name
+
+    def _within_scores(self, layer: str) -> str:
+        return "" if layer == self.last else f"{_NETWORK}.{layer}"
 
     @property
     def whole(self) -> nn.Module:
@@ -147,7 +163,7 @@ class Network:
         calls = dict.fromkeys(layers, 0)
         handles = []
         for layer in layers:
-            module = modules.get(_traced_name(layer).partition("[")[0])
+            module = modules.get(self._within_scores(layer).partition("[")[0])
             if module is None:
                 raise ConfigError(unknown_name(f"layer of {self.name}", layer, self.fields(size)))
             handles.append(module.register_forward_hook(self._reader(layer, found, calls)))
@@ -224,15 +240,3 @@ class _Scores(nn.Module):
 
 
 _NETWORK = "network"
-
-
-def _own_name(traced: str) -> str | None:
-    """Return a layer's name in the network itself; None for the network as a whole."""
-    if not traced:
-        return SCORES
-    name = traced.removeprefix(f"{_NETWORK}.")
-    return None if name == traced else name
-
-
-def _traced_name(layer: str) -> str:
-    return "" if layer == SCORES else f"{_NETWORK}.{layer}"

@@ -16,7 +16,7 @@ from lookwider.inference.progress import ImageProgress
 from lookwider.layers.l2_norm import L2Norm
 from lookwider.layers.modes import evaluating
 from lookwider.probes.images import Images, count_images, sample_of
-from lookwider.probes.network import SCORES, Network
+from lookwider.probes.network import Network
 from lookwider.probes.scales.points import Point, measuring, measuring_points
 from lookwider.probes.scales.result import FeatureScales
 from lookwider.probes.scales.statistics import Norms
@@ -71,7 +71,7 @@ def feature_scales(
             sample = sample_of(images, index)
             try:
                 with memory_advice(sample.name):
-                    network.activations(network.image(sample.image), [SCORES])
+                    network.activations(network.image(sample.image), [network.last])
             except LookwiderError as error:
                 raise DataError(f"{sample.name}: {error}") from error
             progress.advance()

@@ -168,7 +168,7 @@ def measuring(network: Network, points: Sequence[Point], found: Found) -> Iterat
 
     A part that is run several times is told of several times.
     """
-    parts = {**dict(network.module.named_modules()), SCORES: network.whole}
+    parts = {SCORES: network.whole, **dict(network.module.named_modules())}
     by_layer: dict[str, list[Point]] = {}
     for point in points:
         by_layer.setdefault(point.layer, []).append(point)
