@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import parse_protocol
@@ -121,15 +119,10 @@ def _as_json(
 
 def _show(report: PredictionReport, folder: Path, seconds: float, interrupted: bool) -> None:
     if report.failed:
-        table = Table(title="not segmented", title_justify="left")
-        table.add_column("file", overflow="fold")
-        table.add_column("reason", overflow="fold")
+        messages.print("not segmented:")
         for failure in report.failed:
-            table.add_row(
-                Text(printable(str(failure.path))),
-                Text(printable(failure.reason.removeprefix(f"{failure.path}: "))),
-            )
-        messages.print(table)
+            reason = failure.reason.removeprefix(f"{failure.path}: ")
+            messages.print(f"  {printable(str(failure.path))}: {printable(reason)}", markup=False)
     parts = [f"{len(report.written)} of {report.images} images segmented in {seconds:.1f} s"]
     if report.skipped:
         parts.append(f"{len(report.skipped)} were there already")
