@@ -1,4 +1,4 @@
-"""``lookwider demo``: the main job on the built-in scenes, in a few minutes."""
+"""``lookwider demo``: the main job on the built-in scenes, in some minutes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def demo(
 ) -> None:
     """Train three systems on the built-in scenes and write a report that compares them: start here.
 
-    Takes about ten minutes on two cores and needs no files; --systems pspnet takes a third of it.
+    Takes some seven minutes on two cores and needs no files; --systems pspnet takes a third of it.
     Stop with Ctrl-C and go on with the same command.
     """
     messages.print("lookwider demo: starting; nothing is downloaded")
