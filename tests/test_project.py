@@ -27,14 +27,16 @@ DEMO_COMMAND = "pip install -e . && lookwider demo"
 
 ORDER = (
     *("errors", "classes", "preprocessing", "images", "figures", "known_classes", "predictions"),
-    *("layers", "scores", "backbones", "context", "models", "weights"),
+    *("layers", "kernels", "scores", "backbones", "context", "engine", "models", "weights"),
     *("data", "inference", "evaluation", "diagnosis", "probes"),
     *("training", "report", "ablation", "demo"),
     *("lookwider", "cli"),
 )
 """Packages and modules from low to high; ``lookwider`` is the package's own names."""
 
-MODEL_SIDE = frozenset({"layers", "scores", "backbones", "context", "models", "weights"})
+MODEL_SIDE = frozenset(
+    {"layers", "kernels", "scores", "backbones", "context", "engine", "models", "weights"}
+)
 MOST_LINES = 300
 BANNED_NAMES = frozenset({"utils.py", "common.py", "misc.py", "base.py", "helpers.py"})
 
