@@ -44,13 +44,27 @@ def test_table_files_and_the_next_command(run, images, tmp_path):
     for word in ("theoretical", "empirical > 0.1", "gradient > 0.0455", "pixel 12,30"):
         assert word in result.stdout
     assert "inside the image of 40 x 50" in result.stdout
-    assert f"next: lookwider probe context {run} IMAGE --swap OTHER_IMAGE" in result.stderr
+    assert f"next: lookwider probe scales {run} IMAGE" in result.stderr
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"fields.json", "fields.png", "0-empirical.npz", "0-gradient.npz"}
     figures = json.loads((tmp_path / "fields.json").read_text())
     assert figures["layer"] == "scores"
     assert figures["theoretical"][0]["at"] == [12, 30]
     assert figures["measured"]["empirical"]["fields"][0]["settings"]["window"] == 20
+
+
+def test_a_context_is_what_to_probe_next(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(
+        create_model("parsenet", backbone="test_resnet", output_stride=32, num_classes=2),
+        tmp_path / "wide",
+    )
+    (tmp_path / "own_net.py").write_text("from torch.nn import Identity as net\n")
+    for model, layer in (("wide", ""), ("own_net:net", " --layer LAYER")):
+        result = call(model, images / "0.png", "--method", "gradient")
+        assert result.exit_code == 0, result.output
+        expected = f"next: lookwider probe context {model} IMAGE --swap OTHER_IMAGE{layer}"
+        assert expected in result.stderr.replace("\n", " ")
 
 
 def test_a_folder_is_averaged_and_results_go_beside_the_checkpoint(run, images):

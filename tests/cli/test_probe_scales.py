@@ -64,7 +64,7 @@ def test_a_module_of_your_own(images, tmp_path, monkeypatch):
     )
     result = call("my_net:net", images / "0.png")
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "probes" / "scales" / "scales.json").is_file()
+    assert (tmp_path / "probes" / "my_net.net" / "scales" / "scales.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_results_go_beside_a_checkpoint(run):
     assert probe_folder(str(run / "best"), "scales") == run / "probes" / "scales"
     save(create_model("fcn32s", backbone="test_resnet", num_classes=3), run / "other")
     assert probe_folder(str(run / "other"), "field") == run / "other-probes" / "field"
-    assert probe_folder("fcn8s", "field").as_posix() == "probes/field"
+    assert probe_folder("fcn8s", "field").as_posix() == "probes/fcn8s/field"

@@ -14,6 +14,7 @@ from rich.markup import escape
 from lookwider.cli.console import messages, out
 from lookwider.cli.probing import SCENE, DataSettings, named_image, probe_folder
 from lookwider.cli.settings import split_words
+from lookwider.context import NoContext
 from lookwider.errors import ConfigError, check_choice, unknown_name
 from lookwider.inference.device import choose_device
 from lookwider.inference.predictor import find_images, memory_advice
@@ -144,10 +145,22 @@ def field(
     if as_json:
         out.print(json.dumps(report.to_json()), markup=False)
     else:
-        _show(report, model, paths, measured=bool(images))
+        _show(report, paths)
+        messages.print(f"next: {escape(_next(network, model, report.layer, bool(images)))}")
 
 
-def _show(report: FieldReport, model: str, paths: Sequence[Path], *, measured: bool) -> None:
+def _next(network: Network, model: str, layer: str, measured: bool) -> str:
+    """Return the command that goes on: the context where there is one."""
+    segmenter = network.segmenter
+    if not measured:
+        return f"lookwider probe field {model} IMAGE --layer {layer}"
+    if segmenter is not None and isinstance(segmenter.context, NoContext):
+        return f"lookwider probe scales {model} IMAGE"
+    layer_of_context = " --layer LAYER" if segmenter is None else ""
+    return f"lookwider probe context {model} IMAGE --swap OTHER_IMAGE{layer_of_context}"
+
+
+def _show(report: FieldReport, paths: Sequence[Path]) -> None:
     first = report.theoretical[0]
     where = f"pixel {first.at[0]},{first.at[1]} (cell {first.cell[0]},{first.cell[1]})"
     out.print(report.table(f"{report.network}, layer {report.layer}, {where}"))
@@ -169,10 +182,6 @@ def _show(report: FieldReport, model: str, paths: Sequence[Path], *, measured: b
             "mixes places in a way that is not followed; the whole image was measured"
         )
     messages.print("written: " + escape(", ".join(shown)) + more)
-    if measured:
-        messages.print(f"next: lookwider probe context {escape(model)} IMAGE --swap OTHER_IMAGE")
-    else:
-        messages.print(f"next: lookwider probe field {escape(model)} IMAGE --layer {first.layer}")
 
 
 def _images(network: Network, words: Sequence[str]) -> list[tuple[str, ImageLike]]:

@@ -103,10 +103,10 @@ def probe_folder(model: str, probe: str) -> Path:
 
     Example:
         >>> probe_folder("parsenet", "scales").as_posix()
-        'probes/scales'
+        'probes/parsenet/scales'
     """
     if not Path(model).exists():
-        return Path("probes") / probe
+        return Path("probes") / model.replace(":", ".") / probe
     checkpoint = checkpoint_folder(model)
     own_name = checkpoint.name.strip(".").removesuffix(".old")
     if own_name in {"best", "last", "previous"}:
