@@ -1,52 +1,19 @@
-"""Fair timings within one process: the candidates take turns, and medians are compared."""
+"""Comparisons of benchmarks, kept as rows; timings are those of `lookwider bench`."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
+from lookwider.bench.machine import processor
+from lookwider.bench.timing import Timing, interleaved
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of the counted rounds of one candidate.
-
-    Attributes:
-        seconds: one number per round, in the order of the rounds.
-    """
-
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """The middle of the rounds."""
-        return statistics.median(self.seconds)
-
-    def ratio(self, other: Timing) -> tuple[float, float, float]:
-        """Return (median, least, most) of how many times longer the other took, round by round."""
-        ratios = [b / a for a, b in zip(self.seconds, other.seconds, strict=True)]
-        return statistics.median(ratios), min(ratios), max(ratios)
-
-
-def interleaved(
-    candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1
-) -> dict[str, Timing]:
-    """Time candidates in turns, A B A B ..., so that a drifting machine drifts for all."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(warmup + rounds):
-        for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            if number >= warmup:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: Timing(tuple(values)) for name, values in seconds.items()}
+__all__ = ["Row", "Timing", "interleaved", "processor", "save_rows"]
 
 
 @dataclass(frozen=True)
@@ -88,12 +55,3 @@ def save_rows(rows: Sequence[Row], path: Path) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def processor() -> str:
-    """Return the processor's name and what it computes bfloat16 with."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    bf16 = "AMX" if torch.cpu._is_amx_tile_supported() else "no AMX"
-    return f"{names[0] if names else platform.processor()}, {bf16}"

@@ -29,7 +29,7 @@ ORDER = (
     *("errors", "classes", "preprocessing", "images", "figures", "known_classes", "predictions"),
     *("layers", "kernels", "scores", "backbones", "context", "engine", "models", "weights"),
     *("data", "inference", "evaluation", "diagnosis", "probes"),
-    *("training", "report", "ablation", "demo"),
+    *("training", "report", "ablation", "demo", "bench"),
     *("lookwider", "cli"),
 )
 """Packages and modules from low to high; ``lookwider`` is the package's own names."""

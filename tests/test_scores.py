@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from lookwider import scores as scores_module
 from lookwider.errors import LookwiderError
+from lookwider.kernels import strips
+from lookwider.kernels.upsampled import hardest_labels
 from lookwider.layers.taps import Taps
 from lookwider.scores import ScoreMap
 
@@ -41,7 +42,7 @@ def plain_logits(kind: str, coarse: torch.Tensor, size: tuple[int, int]) -> torc
 
 @pytest.fixture(params=[1, 2**24], ids=["strips of one row", "one strip"])
 def strip_bytes(request, monkeypatch):
-    monkeypatch.setattr(scores_module, "STRIP_BYTES", request.param)
+    monkeypatch.setattr(strips, "STRIP_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("strip_bytes")
@@ -142,3 +143,35 @@ def test_errors():
     damaged = ScoreMap(torch.full((1, 4, 2, 2), torch.nan), score_map.rows, score_map.cols)
     with pytest.raises(LookwiderError, match="scores hold NaN"):
         damaged.labels()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    share=st.sampled_from([0.01, 0.3, 0.5, 1.0]),
+    ignored=st.sampled_from([0.0, 0.5, 1.0]),
+    seed=st.integers(0, 99),
+    ties=st.booleans(),
+)
+def test_the_hardest_pixels_are_the_first_of_highest_loss(share, ignored, seed, ties):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(2, 4, 3, 3, generator=generator) * (not ties)
+    labels = torch.randint(0, 4, (2, 7, 9), generator=generator)
+    labels[torch.rand(labels.shape, generator=generator) < ignored] = 255
+    score_map = ScoreMap(coarse, Taps.aligned(3, 7), Taps.aligned(3, 9))
+    losses = functional.cross_entropy(
+        score_map.logits(), labels, ignore_index=255, reduction="none"
+    )
+    valid = losses[labels != 255]
+    count = max(1, -int(-share * len(valid) // 1))
+    expected = valid.sort(descending=True, stable=True).values[:count]
+    found = score_map.cross_entropy(labels, hardest=share)
+    torch.testing.assert_close(found, expected.mean() if len(valid) else torch.zeros(()))
+
+
+def test_of_equal_pixels_the_first_are_the_hardest():
+    losses = torch.tensor([[[1.0, 2.0, 1.0, 1.0, 3.0]]])
+    labels = torch.tensor([[[0, 1, 2, 255, 255]]])
+    assert hardest_labels(losses, labels, 0.6, 255).tolist() == [[[0, 1, 255, 255, 255]]]
+    for share in (0.0, 1.5):
+        with pytest.raises(LookwiderError, match=r"got hardest=.*, expected a share above 0"):
+            hardest_labels(losses, labels, share, 255)

@@ -1,30 +1,33 @@
 """Coarse class scores and how they upsample to the image.
 
 The upsampled logits of a large image take far more memory than the network itself. Labels,
-probabilities and the loss are therefore computed in strips of rows, each upsampled when it is
-needed: exact, and never larger than a strip.
+probabilities and the loss are therefore computed without them, exactly: by compiled kernels
+(`lookwider.kernels.labels`, `lookwider.kernels.loss`, `lookwider.kernels.gpu`), or in strips of
+rows, each upsampled when it is needed (`lookwider.kernels.strips`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from lookwider.classes import IGNORE_INDEX
 from lookwider.errors import LookwiderError
+from lookwider.kernels.strips import strip_probabilities
+from lookwider.kernels.upsampled import (
+    LossOptions,
+    hardest_labels,
+    upsampled_cross_entropy,
+    upsampled_labels,
+    upsampled_losses,
+)
 from lookwider.layers.modes import full_precision
 from lookwider.layers.taps import Taps, resample
 
 Reduction = Literal["mean", "sum", "batch"]
-
-STRIP_BYTES = 16 * 2**20
-"""About how much upsampled float32 a strip holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,30 +68,31 @@ class ScoreMap:
         Shape:
             (N, K, H, W) float32.
         """
-        batch = self.scores.shape[0]
-        result = self.scores.new_empty((batch, self.num_classes, *self.size), dtype=torch.float32)
-        for strip in self._strips():
-            result[:, :, strip] = self._strip_logits(self.scores, strip).softmax(1)
-        return result
+        return strip_probabilities(self.scores, self.rows, self.cols)
 
-    def labels(self) -> Tensor:
+    def labels(self, dtype: torch.dtype = torch.uint8) -> Tensor:
         """Return the class of the highest score of each pixel; the lower id where two are equal.
 
+        Equal to ``self.logits().argmax(1)``. An infinite score counts as 1e30 or -1e30: infinity
+        itself has no interpolation.
+
+        Args:
+            dtype: uint8, for at most 256 classes, or int64.
+
         Shape:
-            (N, H, W) uint8.
+            (N, H, W) of ``dtype``.
 
         Raises:
-            LookwiderError: a score is NaN.
+            LookwiderError: a score is NaN; or the dtype cannot hold the classes.
         """
-        if torch.isnan(self.scores).any():
+        if dtype not in (torch.uint8, torch.int64):
+            raise LookwiderError(f"got labels of {dtype}, expected torch.uint8 or torch.int64")
+        if dtype == torch.uint8 and self.num_classes > 256:
             raise LookwiderError(
-                "the network's scores hold NaN; the weights or the image are damaged"
+                f"got {self.num_classes} classes, of which uint8 holds 256; "
+                "use labels(dtype=torch.int64)"
             )
-        scores = self.scores.detach()
-        result = scores.new_empty((scores.shape[0], *self.size), dtype=torch.uint8)
-        for strip in self._strips():
-            result[:, strip] = self._strip_logits(scores, strip).argmax(1)
-        return result
+        return upsampled_labels(self.scores.detach(), self.rows, self.cols, dtype)
 
     def cross_entropy(
         self,
@@ -98,11 +102,12 @@ class ScoreMap:
         ignore_index: int = IGNORE_INDEX,
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
+        hardest: float | None = None,
     ) -> Tensor:
         """Return the cross entropy of the upsampled scores, in float32 also under autocast.
 
         Equal to ``torch.nn.functional.cross_entropy(self.logits(), labels, ...)`` in value and
-        gradient. Each strip is computed again in the backward pass instead of being kept.
+        gradient, and differentiable twice (in float64, to any order).
 
         Args:
             labels: (N, H, W) int64.
@@ -112,9 +117,15 @@ class ScoreMap:
                 ``"sum"``; ``"batch"``: the sum divided by N, as Caffe's ``normalize: false``
                 in the released FCN and ParseNet.
             label_smoothing: share of the target spread evenly over the classes.
+            hardest: share of the batch's valid pixels that count, those of highest loss (online
+                hard example mining, Shrivastava et al. 2016); all, if not given.
 
         Returns:
             A scalar.
+
+        Raises:
+            LookwiderError: the labels have another shape, or one is neither a class nor ignored;
+                the reduction or the share is none.
         """
         expected = (self.scores.shape[0], *self.size)
         if tuple(labels.shape) != expected:
@@ -124,44 +135,31 @@ class ScoreMap:
         with full_precision(self.scores.device):
             if weight is not None:
                 weight = weight.to(self.scores.device, self._dtype)
-
-            def strip_loss(scores: Tensor, strip: slice) -> Tensor:
-                return functional.cross_entropy(
-                    self._strip_logits(scores, strip),
-                    labels[:, strip],
-                    weight=weight,
-                    ignore_index=ignore_index,
-                    reduction="sum",
-                    label_smoothing=label_smoothing,
-                )
-
-            losses = [
-                checkpoint(
-                    strip_loss, self.scores, strip, use_reentrant=False, preserve_rng_state=False
-                )
-                for strip in self._strips()
-            ]
-            total = torch.stack(losses).sum()
+            options = LossOptions(
+                weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing
+            )
+            maps = (self.scores, self.rows, self.cols)
+            if hardest is not None:
+                losses = upsampled_losses(*maps, labels, **options)
+                labels = hardest_labels(losses, labels, hardest, ignore_index)
+            total = upsampled_cross_entropy(*maps, labels, **options)
             if reduction == "sum":
                 return total
             if reduction == "batch":
                 return total / labels.shape[0]
-            valid = labels[labels != ignore_index]
-            if valid.numel() == 0:
-                return total
-            return total / (valid.numel() if weight is None else weight[valid].sum())
+            return total / _mean_divisor(labels, weight, ignore_index)
 
     @property
     def _dtype(self) -> torch.dtype:
         return torch.promote_types(self.scores.dtype, torch.float32)
 
-    def _strips(self) -> Iterator[slice]:
-        row_bytes = 4 * self.scores.shape[0] * self.num_classes * len(self.cols)
-        height = max(1, STRIP_BYTES // max(1, row_bytes))
-        for start in range(0, len(self.rows), height):
-            yield slice(start, min(start + height, len(self.rows)))
 
-    def _strip_logits(self, scores: Tensor, strip: slice) -> Tensor:
-        """Return some rows of the logits in float32 (float64 stays): (N, K, rows, W)."""
-        used, rows = self.rows[strip].narrowed()
-        return resample(scores[:, :, used].to(self._dtype), rows, self.cols)
+def _mean_divisor(labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """Return the weight of the valid pixels, or 1 where there are none; without a wait."""
+    valid = labels != ignore_index
+    count = valid.sum()
+    if weight is None:
+        return count.clamp(min=1)
+    # on a GPU a label that is no class makes the loss NaN: it must not fail here
+    known = torch.where(valid, labels, 0).clamp(0, len(weight) - 1)
+    return torch.where(count == 0, 1, (weight[known] * valid).sum())

@@ -138,3 +138,11 @@ def test_options_that_do_not_fit(run, photos, tmp_path, options, message):
     assert isinstance(result.exception, ConfigError)
     assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_dtype_is_chosen_and_checked(run, photos, tmp_path):
+    result = call(run, photos, "--out", tmp_path / "out", "--dtype", "bfloat16")
+    assert result.exit_code == 0, result.output
+    result = call(run, photos, "--out", tmp_path / "out", "--dtype", "bfloat61")
+    assert isinstance(result.exception, ConfigError)
+    assert "bfloat16" in str(result.exception)

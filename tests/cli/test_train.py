@@ -20,6 +20,7 @@ def test_a_run_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "best mean IoU on val:" in captured.out
     assert f"next: lookwider evaluate {tmp_path / 'a'} data=scenes split=test" in captured.out
     assert "GiB memory" in captured.err
+    assert "waited for data" in captured.err
 
 
 def test_stopping_says_how_to_continue(

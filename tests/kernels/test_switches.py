@@ -2,7 +2,7 @@ import pytest
 
 from lookwider.errors import ConfigError
 from lookwider.kernels import switches
-from lookwider.kernels.switches import VARIABLE, enabled, numba_enabled, without
+from lookwider.kernels.switches import VARIABLE, enabled, numba_enabled, triton_enabled, without
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,7 @@ def test_none_named_is_all():
     with without():
         assert not enabled("heads")
         assert not numba_enabled()
+        assert not triton_enabled()
 
 
 def test_the_environment_leaves_out(monkeypatch):
@@ -43,6 +44,26 @@ def test_unknown_paths_are_refused(monkeypatch):
         enabled("labels")
 
 
-def test_numba_that_is_not_there_is_not_used(monkeypatch):
-    monkeypatch.setattr(switches, "_installed", lambda package: False)
+def test_compilers_that_are_not_there_are_not_used(monkeypatch):
+    monkeypatch.setattr(switches, "_builds_launchers", lambda: True)
+    monkeypatch.setattr(switches, "_installed", lambda package: package != "numba")
     assert not numba_enabled()
+    assert triton_enabled()
+    monkeypatch.setattr(switches, "_installed", lambda package: package != "triton")
+    assert numba_enabled()
+    assert not triton_enabled()
+
+
+def test_triton_needs_a_c_compiler_and_headers(monkeypatch, tmp_path):
+    builds = switches._builds_launchers.__wrapped__
+    monkeypatch.setenv("CC", "cc")
+    monkeypatch.setattr(switches.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert not builds()
+    (tmp_path / "Python.h").touch()
+    assert builds()
+    monkeypatch.delenv("CC")
+    monkeypatch.setattr(switches.shutil, "which", lambda name: None)
+    assert not builds()
+    monkeypatch.setattr(switches, "_installed", lambda package: True)
+    monkeypatch.setattr(switches, "_builds_launchers", lambda: False)
+    assert not triton_enabled()

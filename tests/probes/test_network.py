@@ -96,7 +96,8 @@ def test_the_scores_of_our_models_are_the_coarse_ones(name: str, options: dict[s
     with torch.no_grad():
         expected = model.scores(image)["main"].scores
         found = network.activations(image, [SCORES])[SCORES]
-    assert torch.equal(found, expected)
+    most = float(expected.abs().max())
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * most)
     assert network.fields((40, 56))[SCORES].shape == tuple(expected.shape)
     assert network.classes is model.classes
     assert network.preprocessing is model.preprocessing

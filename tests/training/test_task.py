@@ -49,3 +49,20 @@ def test_a_head_with_its_own_labels_counts_fully():
     expected = expected + functional.cross_entropy(scores["geometric"].logits(), own)
     loss = SegmentationTask(model, configure("parsenet"), max_steps=1).loss(given, 0)
     torch.testing.assert_close(loss, expected)
+
+
+def test_hard_pixels_alone_count():
+    torch.manual_seed(0)
+    model = create_model("pspnet", backbone="resnet18", num_classes=4, dropout=0.0).train()
+    config = configure("pspnet", {"loss_sampling": "hard", "loss_keep": 0.25})
+    given = batch()
+    scores = model.scores(given.images)
+    main, aux = (
+        functional.cross_entropy(scores[head].logits(), given.labels, reduction="none")
+        .flatten()
+        .topk(-(-given.labels.numel() // 4))
+        .values.mean()
+        for head in ("main", "aux")
+    )
+    loss = SegmentationTask(model, config, max_steps=1).loss(given, 0)
+    torch.testing.assert_close(loss, main + config.aux_weight * aux)

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from lookwider.cli.ablate import ablate
+from lookwider.cli.bench import bench
 from lookwider.cli.console import messages
 from lookwider.cli.convert import convert
 from lookwider.cli.data import app as data_app
@@ -27,6 +28,7 @@ HELP = """Semantic segmentation that looks at the whole picture before it decide
 
 In the order of use: demo, data check, train, evaluate, predict. What a network looks at, and where
 it fails: diagnose, probe, report, ablate. Checkpoints: convert, verify.
+How fast this installation is: bench.
 """
 
 app = typer.Typer(name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -39,6 +41,7 @@ app.command()(diagnose)
 app.add_typer(probe_app, name="probe")
 app.command()(report)
 app.command()(ablate)
+app.command()(bench)
 app.command()(convert)
 app.command()(verify)
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import Settings, parse_settings
+from lookwider.inference.compiled import for_inference, named_dtype
 from lookwider.inference.device import choose_device
 from lookwider.inference.labelled import labelled_images
 from lookwider.weights.checkpoint import checkpoint_folder, load
@@ -50,6 +51,9 @@ def evaluate(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16, or auto: bfloat16 where it is faster.")
+    ] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure a run: a table, JSON, the confusion of classes, and the worst images.
@@ -62,10 +66,10 @@ def evaluate(
     values = parse_settings(settings or [])
     inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
     chosen = EvaluateSettings.parse(values, PROTOCOL_SETTINGS)
-    where = choose_device(device)
+    where, precision = choose_device(device), named_dtype(dtype)
     checkpoint = checkpoint_folder(run)
     description = describe(checkpoint)
-    model = load(checkpoint, device=where)
+    model = for_inference(load(checkpoint, device=where), precision)
     dataset = labelled_images(
         chosen.data, chosen.split, chosen.layout, chosen.class_map, checkpoint
     )

@@ -11,6 +11,7 @@ import typer
 
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import parse_protocol
+from lookwider.inference.compiled import for_inference, named_dtype
 from lookwider.inference.device import choose_device
 from lookwider.inference.multiscale import check_protocol
 from lookwider.inference.predictor import PredictionReport, find_images, predict_files
@@ -57,6 +58,9 @@ def predict(
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read ahead.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16, or auto: bfloat16 where it is faster.")
+    ] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Segment images: a label map with palette and an overlay each, names and sub-folders kept.
@@ -69,7 +73,8 @@ def predict(
         {"protocol": protocol, "flip": mirror, "stride_rate": stride_rate, **words}
     )
     images = find_images(inputs, exclude=out_folder)
-    model = load(run, device=choose_device(device))
+    precision = named_dtype(dtype)
+    model = for_inference(load(run, device=choose_device(device)), precision)
     check_protocol(model, chosen, shift_and_stitch)
     model.check_shift_and_stitch(shift_and_stitch)
     report = PredictionReport(len(images))

@@ -64,9 +64,12 @@ def run(config: TrainConfig, command: list[str]) -> int:
 
 def _report(config: TrainConfig, result: TrainResult) -> None:
     from lookwider.training.progress import duration
+    from lookwider.training.throughput import loading_advice
 
     memory = ", ".join(f"{size:.1f} GiB {kind}" for kind, size in result.memory.items())
     messages.print(f"{result.steps} steps, {duration(result.seconds)}, at most {memory}")
+    if result.seconds:  # not of a run that was finished already
+        messages.print(loading_advice(result.data_wait, config.workers))
     if result.best_mean_iou is not None:
         out.print(
             f"best mean IoU on {config.val_split}: {result.best_mean_iou:.4f} "

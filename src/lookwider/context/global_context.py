@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from lookwider.backbones.contract import Features
 from lookwider.context.regions import RegionSummary, check_places, summarise_regions
 from lookwider.errors import ConfigError
+from lookwider.kernels.switches import enabled
+from lookwider.layers.deferred import may_defer
 from lookwider.layers.l2_norm import L2Norm
 from lookwider.layers.region_sums import Place
 
@@ -99,7 +101,8 @@ class GlobalContext(nn.Module):
             (N, C_i, h_i, w_i) each -> the local ones, then (N, C_j, 1, 1) each.
         """
         local = tuple(
-            norm(features[i]) for norm, i in zip(self.local_norms, self.local, strict=True)
+            _normalised(norm, features[i])
+            for norm, i in zip(self.local_norms, self.local, strict=True)
         )
         averages: tuple[Tensor, ...] = tuple(
             self.dropout(norm(average.to(features[i].dtype)))
@@ -108,3 +111,10 @@ class GlobalContext(nn.Module):
             )
         )
         return (*local, *averages)
+
+
+def _normalised(norm: nn.Module, maps: Tensor) -> Tensor:
+    """Return normalised maps, deferred if possible: a classifier's scores are divided instead."""
+    deferred = isinstance(norm, L2Norm) and may_defer(maps) and enabled("heads")
+    normalised: Tensor = norm(maps, deferred=True) if deferred else norm(maps)
+    return normalised

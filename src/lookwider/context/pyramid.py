@@ -7,9 +7,8 @@ a 1 x 1 convolution, upsample the grids and concatenate them to the map.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
-import torch
 from torch import Tensor, nn
 
 from lookwider.backbones.contract import Features
@@ -20,17 +19,18 @@ from lookwider.context.regions import (
     summarise_regions,
 )
 from lookwider.errors import ConfigError, LookwiderError, check_choice
+from lookwider.kernels.pyramid import GridAlignment, PyramidParts, Spread
+from lookwider.kernels.switches import enabled
+from lookwider.layers.deferred import DeferredMap, may_defer
 from lookwider.layers.norms import ConvNormReLU, Norm
 from lookwider.layers.region_sums import Place
-from lookwider.layers.taps import Taps, resample
-
-GridAlignment = Literal["aligned", "half_pixel"]
-"""How a grid of regions lies on the map: first and last regions on the first and last cells, as
-published; or regions as areas."""
 
 
 class PyramidContext(nn.Module):
     """Concatenate to the last map what grids of regions say of the whole picture.
+
+    The concatenation is deferred: a convolution of it is computed from its parts, and it is only
+    made for whoever looks at it.
 
     Args:
         channels: widths of the trunk's maps; the last one is pooled, the others pass unchanged.
@@ -99,11 +99,13 @@ class PyramidContext(nn.Module):
         if not self.bins:
             return features
         place = Place.whole(last) if places is None else places[-1]
-        grids = [
-            _spread(self._branch(branch, pooled.to(last.dtype)), last, place, self.alignment)
+        grids = tuple(
+            self._branch(branch, pooled.to(last.dtype))
             for branch, pooled in zip(self.branches, summary.pooled(), strict=True)
-        ]
-        return (*features[:-1], torch.cat([last, *grids], dim=1))
+        )
+        parts = PyramidParts(last, grids, Spread.onto(last, place, self.alignment))
+        deferred = may_defer(last) and enabled("heads") and _pays(parts)
+        return (*features[:-1], DeferredMap(parts) if deferred else parts.put_together())
 
     @property
     def needs_several_images(self) -> bool:
@@ -125,10 +127,7 @@ class PyramidContext(nn.Module):
         return reduced
 
 
-def _spread(grid: Tensor, features: Tensor, place: Place, alignment: GridAlignment) -> Tensor:
-    """Upsample a grid of regions to the cells of a map, or of a tile of it."""
-    make = Taps.aligned if alignment == "aligned" else Taps.half_pixel
-    height, width = features.shape[-2:]
-    rows = make(int(grid.shape[-2]), place.height)[place.top : place.top + height]
-    cols = make(int(grid.shape[-1]), place.width)[place.left : place.left + width]
-    return resample(grid, rows, cols)
+def _pays(parts: PyramidParts) -> bool:
+    """Whether the grids have fewer cells than their upsampled copies: so unless a map is tiny."""
+    cells = sum(grid.shape[-2] * grid.shape[-1] for grid in parts.grids)
+    return cells < len(parts.grids) * parts.spread.height * parts.spread.width

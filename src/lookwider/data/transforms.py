@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from lookwider.data.rotation import rotate, rotated_crop
 from lookwider.data.sample import Sample
 from lookwider.data.warping import (
     Fill,
@@ -19,7 +20,6 @@ from lookwider.data.warping import (
     flip,
     recolour,
     resize,
-    rotate,
 )
 
 
@@ -65,10 +65,7 @@ class RandomCrop:
 
     def __call__(self, sample: Sample) -> Sample:
         """Return a window of ``size``."""
-        top, left = (
-            _integer(min(0, have - want), max(0, have - want))
-            for have, want in zip(sample.image.shape[:2], self.size, strict=True)
-        )
+        top, left = _corner(sample, self.size)
         return crop(sample, top, left, self.size, self.fill)
 
 
@@ -93,6 +90,21 @@ class RandomRotation:
     def __call__(self, sample: Sample) -> Sample:
         """Return the rotated sample."""
         return rotate(sample, _uniform(-self.degrees, self.degrees), self.fill)
+
+
+@dataclass(frozen=True)
+class RandomRotatedCrop:
+    """`RandomRotation` and then `RandomCrop`, computing only what the crop keeps."""
+
+    degrees: float
+    size: Size
+    fill: Fill
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return a window of ``size`` of the rotated sample."""
+        degrees = _uniform(-self.degrees, self.degrees)
+        top, left = _corner(sample, self.size)
+        return rotated_crop(sample, degrees, top, left, self.size, self.fill)
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,15 @@ class Compose:
         for transform in self.transforms:
             sample = transform(sample)
         return sample
+
+
+def _corner(sample: Sample, size: Size) -> tuple[int, int]:
+    """Draw where a window lies in an image, or the image in a larger window."""
+    top, left = (
+        _integer(min(0, have - want), max(0, have - want))
+        for have, want in zip(sample.image.shape[:2], size, strict=True)
+    )
+    return top, left
 
 
 def _uniform(low: float, high: float) -> float:

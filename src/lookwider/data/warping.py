@@ -36,7 +36,7 @@ def resize(sample: Sample, size: Size) -> Sample:
     """
     if sample.image.shape[:2] == tuple(size):
         return sample
-    return _map(
+    return change_tensors(
         sample,
         lambda image: functional.resize(image, list(size), antialias=True),
         lambda label: functional.resize_image(
@@ -56,10 +56,12 @@ def crop(sample: Sample, top: int, left: int, size: Size, fill: Fill) -> Sample:
         fill: per band, for what is outside; labels get ignore there.
     """
     height, width = sample.image.shape[:2]
-    rows, cols = _overlap(top, size[0], height), _overlap(left, size[1], width)
+    rows, cols = overlap(top, size[0], height), overlap(left, size[1], width)
     place = (slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left))
     image = np.empty((*size, sample.image.shape[2]), sample.image.dtype)
-    image[:] = _as_dtype(fill, sample)
+    outside = _as_dtype(fill, sample)
+    if (rows.stop - rows.start, cols.stop - cols.start) != tuple(size):
+        image[:] = outside
     image[place] = sample.image[rows, cols]
 
     def cut(label: LabelArray) -> LabelArray:
@@ -72,30 +74,12 @@ def crop(sample: Sample, top: int, left: int, size: Size, fill: Fill) -> Sample:
 
 def flip(sample: Sample) -> Sample:
     """Mirror left and right."""
-    return _map(sample, functional.horizontal_flip, functional.horizontal_flip)
-
-
-def rotate(sample: Sample, degrees: float, fill: Fill) -> Sample:
-    """Rotate counter-clockwise about the centre, keeping the size.
-
-    Args:
-        sample: the sample.
-        degrees: the angle.
-        fill: per band, for the corners that come from outside; labels get ignore there.
-    """
-    _check_bands(fill, sample)
-    return _map(
-        sample,
-        lambda image: functional.rotate(
-            image, degrees, interpolation=InterpolationMode.BILINEAR, fill=list(fill)
-        ),
-        lambda label: functional.rotate(label, degrees, fill=float(IGNORE_INDEX)),
-    )
+    return change_tensors(sample, functional.horizontal_flip, functional.horizontal_flip)
 
 
 def blur(sample: Sample, kernel_size: int, sigma: float) -> Sample:
     """Blur the image with a Gaussian; labels stay."""
-    return _map(
+    return change_tensors(
         sample, lambda image: functional.gaussian_blur(image, [kernel_size] * 2, [sigma] * 2)
     )
 
@@ -121,21 +105,27 @@ def recolour(
         turned: Tensor = functional.adjust_hue(image, hue)
         return turned
 
-    return _map(sample, change)
+    return change_tensors(sample, change)
 
 
-def _overlap(start: int, length: int, limit: int) -> slice:
+def overlap(start: int, length: int, limit: int) -> slice:
     """Return the part of ``start .. start + length`` within ``0 .. limit``; it may be empty."""
     first = min(max(start, 0), limit)
     return slice(first, max(first, min(start + length, limit)))
 
 
-def _map(
+def change_tensors(
     sample: Sample,
     image_function: Callable[[Tensor], Tensor],
     label_function: Callable[[Tensor], Tensor] | None = None,
 ) -> Sample:
-    """Apply a function of tensors (C, H, W) to the image, and one to each label."""
+    """Apply a function of tensors (C, H, W) to the image, and one to each label.
+
+    Args:
+        sample: the sample.
+        image_function: takes and returns the image, 16-bit ones as float32.
+        label_function: takes and returns a label (1, H, W); they stay when not given.
+    """
     array = sample.image
     # torch computes little in uint16, and float32 holds every one of its values
     values = array.astype(np.float32) if array.dtype == np.uint16 else _own(array)
@@ -173,7 +163,8 @@ def _with_labels(sample: Sample, function: Callable[[LabelArray], LabelArray]) -
     )
 
 
-def _check_bands(fill: Sequence[float], sample: Sample) -> None:
+def check_bands(fill: Sequence[float], sample: Sample) -> None:
+    """Raise a `DataError` unless a fill has a finite value for every band of the image."""
     if len(fill) != sample.image.shape[2]:
         raise DataError(
             f"{sample.name!r}: got a fill of {len(fill)} values for {sample.image.shape[2]} bands, "
@@ -184,7 +175,7 @@ def _check_bands(fill: Sequence[float], sample: Sample) -> None:
 
 
 def _as_dtype(fill: Fill, sample: Sample) -> ImageArray:
-    _check_bands(fill, sample)
+    check_bands(fill, sample)
     values = np.asarray(fill)
     return _restore(
         np.rint(values) if sample.image.dtype == np.uint8 else values, sample.image.dtype

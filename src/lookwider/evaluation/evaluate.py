@@ -27,6 +27,7 @@ from lookwider.evaluation.metrics import (
     pixel_accuracy,
 )
 from lookwider.evaluation.result import ClassScores, Evaluation, ImageScore, ScoredImage
+from lookwider.inference.compiled import for_inference
 from lookwider.inference.multiscale import OnWindow, check_protocol, class_probabilities, labels_of
 from lookwider.inference.predictor import memory_advice
 from lookwider.inference.prefetch import prefetch
@@ -62,7 +63,7 @@ def evaluate(
     the data set.
 
     Args:
-        model: put in evaluation mode while it is measured.
+        model: in evaluation mode while it is measured; compiled for inference, where it is not.
         dataset: labelled samples whose classes are the model's.
         inference: what is done to each image; whole by default.
         batch_size: at most so many images of one size, one after the other, go through at once;
@@ -92,6 +93,7 @@ def evaluate(
         {MAIN: model.classes, **extra}, _Extreme(worst, -1), _Extreme(best, 1), observers
     )
     started = time.perf_counter()
+    model = for_inference(model)
     with (
         evaluating(model),
         ImageProgress("evaluating", len(dataset), console, show=show) as progress,
@@ -255,7 +257,7 @@ def _protocol(
         "ignore_index": IGNORE_INDEX,
         "convention": convention,
         "batch_size": batch_size,
-        "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "precision": str(model.compiled or next(model.parameters()).dtype).removeprefix("torch."),
         "device": str(model.device),
         "architecture": model.architecture,
     }

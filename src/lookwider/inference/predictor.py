@@ -16,6 +16,7 @@ from rich.console import Console
 
 from lookwider.errors import DataError, LookwiderError, MissingExtraError
 from lookwider.images import IMAGE_SUFFIXES, read_image
+from lookwider.inference.compiled import for_inference
 from lookwider.inference.multiscale import (
     OnWindow,
     check_protocol,
@@ -162,7 +163,7 @@ def predict_files(
     written atomically, so an interrupted run leaves whole ones.
 
     Args:
-        model: on the device to compute on.
+        model: on the device to compute on; compiled for inference first, where it is not.
         images: from `find_images`.
         out: folder of the results; see `Prediction.save`.
         protocol: what is done to each image.
@@ -188,6 +189,8 @@ def predict_files(
             report.skipped.append(file.name)
         else:
             waiting.append(file)
+    if waiting:
+        model = for_inference(model)
     with ImageProgress("predicting", len(waiting), console, show=show) as progress:
         for file, image in prefetch(lambda f: read_image(f.path), waiting, workers):
             try:

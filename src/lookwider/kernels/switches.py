@@ -10,9 +10,12 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import shutil
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Literal, get_args
 
 from lookwider.errors import ConfigError, check_choice
@@ -74,9 +77,21 @@ def numba_enabled() -> bool:
     return enabled("numba") and _installed("numba")
 
 
+def triton_enabled() -> bool:
+    """Whether kernels for a GPU may be compiled by Triton: it is there, and not switched off."""
+    return enabled("triton") and _installed("triton") and _builds_launchers()
+
+
 @functools.cache
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
+
+
+@functools.cache
+def _builds_launchers() -> bool:
+    """Whether there are a C compiler and Python's headers: Triton starts kernels from C."""
+    compilers = (os.environ.get("CC"), shutil.which("gcc"), shutil.which("clang"))
+    return any(compilers) and Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 @functools.cache

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from lookwider.layers.deferred import DeferredMap, Window
 
 
 class L2Norm(nn.Module):
@@ -42,15 +49,130 @@ class L2Norm(nn.Module):
         values = torch.full((1 if channel_shared else channels,), float(scale))
         self.scale = nn.Parameter(values, requires_grad=learned)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, *, deferred: bool = False) -> Tensor:
         """Return the normalised and scaled features.
 
         The length is computed in float32 at least, also under autocast.
 
+        Args:
+            features: the features.
+            deferred: leave the division by the length to after the convolution that follows, if
+                that is possible: a classifier's scores are fewer than the features. See
+                `may_defer`.
+
         Shape:
             (N, C, h, w) -> (N, C, h, w), in the dtype of the features.
         """
-        wide = features.to(torch.promote_types(features.dtype, torch.float32))
+        parts = NormalisedParts(features, self.scale, self.axes, self.eps)
+        return DeferredMap(parts) if deferred else parts.put_together()
+
+
+@dataclass(frozen=True, eq=False)
+class NormalisedParts:
+    """Features that are to be divided by their lengths and scaled.
+
+    Attributes:
+        features: (N, C, h, w).
+        scale: of each channel (C,), or (1,) of all.
+        axes: over which a length is taken: (1,) at every place, (1, 2, 3) of the whole map.
+        eps: added to the squared length, inside the root.
+    """
+
+    features: Tensor
+    scale: Tensor
+    axes: tuple[int, ...]
+    eps: float
+
+    def like(self) -> tuple[Tensor, tuple[int, ...]]:
+        """Return the features and their shape."""
+        return self.features, tuple(self.features.shape)
+
+    def put_together(self) -> Tensor:
+        """Return the normalised and scaled features.
+
+        Shape:
+            (N, C, h, w).
+        """
+        wide = self.features.to(torch.promote_types(self.features.dtype, torch.float32))
         squares = wide.square().sum(self.axes, keepdim=True)
         scale = self.scale[:, None, None] * (squares + self.eps).rsqrt()
-        return (wide * scale).to(features.dtype)
+        return (wide * scale).to(self.features.dtype)
+
+    def convolved(self, weight: Tensor, bias: Tensor | None, window: Window) -> Tensor | None:
+        """Return a convolution of the normalised features, divided by the lengths afterwards.
+
+        ``W (s x / |x|) = (W s) x / |x|``: only where all cells of a window share their length.
+        Half precision is left out: features that were not normalised can overflow it.
+
+        Shape:
+            (O, C, kh, kw) -> (N, O, h', w').
+        """
+        shared = len(self.axes) > 1
+        half = torch.float16 in (self.features.dtype, _computed_in(self.features))
+        if half or not (shared or window.is_cell):
+            return None
+        scaled = weight * self.scale[:, None, None].to(weight.dtype)
+        if window == CELLS:
+            scores = convolved_cells(self.features, scaled.flatten(1))
+        else:
+            scores = functional.conv2d(
+                self.features, scaled, None, window.stride, window.padding, window.dilation
+            )
+        down, right = (1, 1) if shared else window.stride
+        total = scores * self._inverse_length[..., ::down, ::right]
+        return (total if bias is None else total + bias[:, None, None]).to(scores.dtype)
+
+    @cached_property
+    def _inverse_length(self) -> Tensor:
+        """1 / |x|, in float32 at least: (N, 1, h, w), or (N, 1, 1, 1) of the whole map."""
+        return (squared_lengths(self.features, self.axes) + self.eps).rsqrt()
+
+
+CELLS = Window((1, 1))
+"""The window of a classifier of every cell."""
+
+
+def convolved_cells(maps: Tensor, weight: Tensor) -> Tensor:
+    """Convolve every cell by a 1 x 1 kernel, as one product in the memory format of the maps.
+
+    Shape:
+        (N, C, h, w), (O, C) -> (N, O, h, w).
+    """
+    if maps.is_contiguous(memory_format=torch.channels_last):
+        return functional.linear(maps.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
+    count, _, height, width = maps.shape
+    return torch.matmul(weight, maps.flatten(2)).view(count, -1, height, width)
+
+
+def squared_lengths(maps: Tensor, axes: tuple[int, ...] = (1,)) -> Tensor:
+    """Return the sum of squares over some axes, in float32 at least.
+
+    Squares of all values are only kept in memory where gradients are recorded.
+
+    Args:
+        maps: (N, C, h, w).
+        axes: (1,) or (1, 2, 3).
+    """
+    wide = torch.promote_types(maps.dtype, torch.float32)
+    if torch.is_grad_enabled() and maps.requires_grad:
+        return maps.to(wide).square().sum(axes, keepdim=True)
+    if len(axes) > 1:
+        return squared_lengths(maps).sum(axes, keepdim=True)
+    if maps.is_contiguous(memory_format=torch.channels_last):
+        lengths: Tensor = torch.linalg.vector_norm(maps, dim=1, keepdim=True, dtype=wide)
+        return lengths.square()
+    chunk = max(1, _CHUNK * maps.shape[1] // maps.numel())
+    parts = (part.to(wide).square().sum(1, keepdim=True) for part in torch.split(maps, chunk, 1))
+    return functools.reduce(torch.add, parts)
+
+
+_CHUNK = 2**17
+"""Values whose squares stay in the cache."""
+
+
+def _computed_in(features: Tensor) -> torch.dtype:
+    """Return the dtype that a convolution of these features is computed in."""
+    kind = features.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return features.dtype

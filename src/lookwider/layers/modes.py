@@ -1,4 +1,4 @@
-"""Ways of computing for a while: evaluation mode, and full precision under autocast."""
+"""Ways of computing for a while: evaluation mode, and full or half precision."""
 
 from __future__ import annotations
 
@@ -39,4 +39,14 @@ def full_precision(device: torch.device) -> Iterator[None]:
         yield
         return
     with torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
+def half_precision(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    """Let autocast choose what is computed in this dtype; nothing for None and for wide ones."""
+    if dtype not in (torch.bfloat16, torch.float16):
+        yield
+        return
+    with torch.autocast(device.type, dtype):
         yield

@@ -49,6 +49,10 @@ class Taps:
             self.high_weight[outputs],
         )
 
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return low, high and their weights, for operators that take tensors only."""
+        return self.low, self.high, self.low_weight, self.high_weight
+
     def narrowed(self) -> tuple[slice, Taps]:
         """Return the input places that are used at all, and the taps counted from the first."""
         first, last = int(self.low.min()), int(self.high.max())

@@ -22,9 +22,9 @@ from torch import nn
 from lookwider.backbones import Dilation, Features, StrideOn, create_backbone, stride_layers
 from lookwider.classes import Classes
 from lookwider.context import PyramidContext
-from lookwider.context.pyramid import GridAlignment
 from lookwider.context.regions import Pooling
 from lookwider.errors import ConfigError, check_choice, unknown_name
+from lookwider.kernels.pyramid import GridAlignment
 from lookwider.layers.grids import Grid
 from lookwider.layers.norms import ConvNormReLU, Norm
 from lookwider.layers.taps import Taps

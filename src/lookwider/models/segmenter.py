@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,47 +17,19 @@ from torch import Tensor, nn
 from lookwider.backbones import Backbone, Features
 from lookwider.classes import Classes, ClassMap
 from lookwider.context import Context, Summary
+from lookwider.engine import Parts, compiled_parts, inference_dtype
 from lookwider.errors import LookwiderError
 from lookwider.images import pixels_of, read_image
 from lookwider.layers.dense import shift_and_stitch, stitched_grid
-from lookwider.layers.grids import Grid
-from lookwider.layers.modes import evaluating
+from lookwider.layers.modes import evaluating, half_precision
 from lookwider.layers.taps import Taps
+from lookwider.models.head import Head
 from lookwider.predictions import Prediction
 from lookwider.preprocessing import Preprocessing
 from lookwider.scores import ScoreMap
 
 ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[np.generic]
 """A path, a PIL image, or an (H, W, C) or (H, W) array in RGB order."""
-
-
-class Head(Protocol):
-    """Maps fused features to class scores.
-
-    Attributes:
-        alignment: how the scores come to lie on the image, in words.
-        grid: where the cells of the scores lie in the image.
-        fixed_weights: weights that a release stores and that are computed here.
-    """
-
-    @property
-    def alignment(self) -> str:
-        """See the class."""
-        ...
-
-    @property
-    def grid(self) -> Grid:
-        """See the class."""
-        ...
-
-    @property
-    def fixed_weights(self) -> int:
-        """See the class."""
-        ...
-
-    def __call__(self, features: Features, size: tuple[int, int]) -> ScoreMap:
-        """Return the scores of an image of this (height, width)."""
-        ...
 
 
 class Segmenter(nn.Module):
@@ -76,6 +49,7 @@ class Segmenter(nn.Module):
     Attributes:
         architecture: the keywords of `create_model` that build this network again.
         class_map: how stored label values became class ids in training, once trained.
+        compiled: what it computes in, when made by `compile_for_inference`.
     """
 
     def __init__(
@@ -97,6 +71,66 @@ class Segmenter(nn.Module):
         self.class_map: ClassMap | None = None
         self.architecture: dict[str, Any] = {}
         self.training_only = training_only
+        self.compiled: torch.dtype | None = None
+
+    def compile_for_inference(
+        self,
+        dtype: torch.dtype | Literal["auto"] | None = None,
+        device: str | torch.device | None = None,
+        *,
+        winograd: bool | None = None,
+    ) -> Segmenter:
+        """Return a network that gives the same scores in less time, for evaluation only.
+
+        Batch normalisation is folded into the convolutions, residuals and ReLUs are fused into
+        them, and on CPUs their weights are packed. This network stays as it is; train it on, and
+        compile again.
+
+        Args:
+            dtype: to compute in; None for the weights' own, ``"auto"`` for bfloat16 where the
+                device has units for it. Coarse scores are float32 or wider in any case.
+            device: where it goes; None for where this network is.
+            winograd: float32 convolutions of 3 x 3 by Winograd's algorithm: where it is faster
+                (None), wherever it can be (True), or never.
+
+        Raises:
+            ConfigError: the dtype is none to compute in.
+
+        Example:
+            >>> from lookwider import create_model
+            >>> fast = create_model("pspnet", backbone="resnet18").compile_for_inference()
+            >>> fast(torch.zeros(1, 3, 37, 50)).shape
+            torch.Size([1, 21, 37, 50])
+        """
+        where = self.device if device is None else torch.device(device)
+        own = next(self.parameters()).dtype
+        precision = inference_dtype(dtype, own, where)
+        if self.compiled == precision and where == self.device and winograd is None:
+            return self
+        heads = {name: h for name, h in self.heads.items() if name not in self.training_only}
+        parts = compiled_parts(
+            Parts(self.backbone, self.context, heads),
+            dtype=precision,
+            device=where,
+            winograd=winograd,
+        )
+        fast = Segmenter(*parts, classes=self.classes, extra_classes=self.extra_classes)
+        fast.class_map, fast.architecture = self.class_map, self.architecture
+        fast.eval().compiled = precision
+        return fast
+
+    def train(self, mode: bool = True) -> Self:
+        """Choose between training and evaluation.
+
+        Raises:
+            LookwiderError: the network is compiled for inference.
+        """
+        if mode and self.compiled is not None:
+            raise LookwiderError(
+                "got train() of a network compiled for inference, whose normalisations are folded "
+                "into its weights; train the network that it was compiled from"
+            )
+        return super().train(mode)
 
     @property
     def num_classes(self) -> int:
@@ -181,18 +215,23 @@ class Segmenter(nn.Module):
     def features(self, images: Tensor) -> Features:
         """Return the trunk's feature maps, fine to coarse."""
         self._check(images)
-        return self.backbone(images)
+        with half_precision(images.device, self.compiled):
+            return self.backbone(images)
 
     def classify(
         self, features: Features, summary: Summary, size: tuple[int, int]
     ) -> dict[str, ScoreMap]:
         """Return the scores of features within the context of a summary, which may be another's."""
-        fused = self.context.fuse(features, summary)
-        return {
-            name: cast(ScoreMap, head(fused, size))
-            for name, head in self.heads.items()
-            if self.training or name not in self.training_only
-        }
+        with half_precision(features[0].device, self.compiled):
+            fused = self.context.fuse(features, summary)
+            maps = {
+                name: cast(ScoreMap, head(fused, size))
+                for name, head in self.heads.items()
+                if self.training or name not in self.training_only
+            }
+        if self.compiled is None:
+            return maps
+        return {name: _widened(found) for name, found in maps.items()}
 
     def preprocess(self, image: ImageLike) -> Tensor:
         """Return an image as the network takes it.
@@ -248,6 +287,12 @@ def image_array(image: ImageLike) -> npt.NDArray[np.generic]:
     raise LookwiderError(
         f"got an image of type {type(image).__name__}, expected a path, a PIL image or an array"
     )
+
+
+def _widened(found: ScoreMap) -> ScoreMap:
+    """Interpolated in half precision, scores would lose what they differ by."""
+    wide = torch.promote_types(found.scores.dtype, torch.float32)
+    return dataclasses.replace(found, scores=found.scores.to(wide))
 
 
 def _size(images: Tensor) -> tuple[int, int]:

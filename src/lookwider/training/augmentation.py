@@ -20,11 +20,14 @@ def training_transform(config: TrainConfig, preprocessing: Preprocessing) -> Com
         steps.append(transforms.Resize(config.resize))
     if config.scale is not None:
         steps.append(transforms.RandomScale(*config.scale))
-    if config.rotate:
+    at_once = config.rotate and config.crop_size is not None and not config.shift
+    if at_once and config.crop_size is not None:
+        steps.append(transforms.RandomRotatedCrop(config.rotate, config.crop_size, fill))
+    elif config.rotate:
         steps.append(transforms.RandomRotation(config.rotate, fill))
     if config.shift:
         steps.append(transforms.RandomShift(config.shift, fill))
-    if config.crop_size is not None:
+    if config.crop_size is not None and not at_once:
         steps.append(transforms.RandomCrop(config.crop_size, fill))
     if config.flip:
         steps.append(transforms.RandomFlip(config.flip))

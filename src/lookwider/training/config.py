@@ -120,11 +120,12 @@ class TrainConfig(BaseModel):
     class_weights: Annotated[Literal["median_frequency"] | None, Optionally] = None
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     aux_weight: float = Field(default=0.4, ge=0, description="weight of an auxiliary head's loss")
-    loss_sampling: Literal["whole", "uniform", "balanced"] = Field(
-        default="whole", description="patch-wise sampling of the loss (FCN, section 4.3)"
+    loss_sampling: Literal["whole", "uniform", "balanced", "hard"] = Field(
+        default="whole",
+        description="pixels of the loss: patches (FCN, section 4.3), or the hardest pixels",
     )
     loss_keep: float = Field(
-        default=0.5, gt=0, le=1, description="share of cells that sampling keeps"
+        default=0.5, gt=0, le=1, description="share of cells, or of hard pixels, that is kept"
     )
     loss_cell: PositiveInt = Field(default=32, description="side of a cell: the coarsest stride")
 
@@ -151,6 +152,10 @@ class TrainConfig(BaseModel):
     devices: PositiveInt = 1
     channels_last: bool = Field(
         default=True, description="memory layout; the usual one where this would crash PyTorch"
+    )
+    checkpoint_activations: bool = Field(
+        default=False,
+        description="compute the trunk's maps again in the backward pass: less memory, more time",
     )
     deterministic: bool = Field(default=False, description="only deterministic kernels")
     workers: int = Field(default=1, ge=0, description="processes that read training images")
@@ -182,7 +187,10 @@ class TrainConfig(BaseModel):
         return max(1, round(self.epochs * samples / (self.batch_size * self.accumulate)))
 
 
-RESUME_FREE = frozenset({"out", "resume", "workers", "accelerator", "log_every", "val_batch_size"})
+RESUME_FREE = frozenset(
+    {"out", "resume", "workers", "accelerator", "log_every", "val_batch_size"}
+    | {"checkpoint_activations"}
+)
 """Settings that may change when a run is continued: the weights do not depend on them."""
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lookwider.data.sample import Batch
 from lookwider.images import write_bytes
+from lookwider.training.hardware import peak_memory
 
 COLUMNS = (
     "step",
@@ -23,6 +24,7 @@ COLUMNS = (
     "lr",
     "images_per_second",
     "data_wait",
+    "memory",
     "val_mean_iou",
     "val_pixel_accuracy",
     "val_mean_accuracy",
@@ -30,7 +32,8 @@ COLUMNS = (
     "val_classes_present",
     "seconds",
 )
-"""Columns of ``metrics.csv``: ``data_wait`` is the share of time spent waiting for data."""
+"""Columns of ``metrics.csv``: ``data_wait`` is the share of time spent waiting for data, ``memory``
+the most GiB held so far, of the GPU where there is one."""
 
 
 class MetricsTable:
@@ -90,6 +93,7 @@ class RunLog(Callback):
         self.losses: list[Tensor] = []
         self.started = self.mark = time.monotonic()
         self.waiting = self.working = 0.0
+        self.waited = self.worked = 0.0  # of the whole run, without its first batch
         self.recent_loss = float("nan")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -106,6 +110,8 @@ class RunLog(Callback):
         del trainer, pl_module, batch, batch_idx
         now = time.monotonic()
         self.waiting += now - self.mark
+        if self.worked:  # the first batch takes longer: readers start, and nothing was prepared
+            self.waited += now - self.mark
         self.mark = now
 
     def on_train_batch_end(
@@ -121,6 +127,7 @@ class RunLog(Callback):
         self.losses.append(outputs["loss"].detach())
         now = time.monotonic()
         self.working += now - self.mark
+        self.worked += now - self.mark
         self.mark = now
         accumulated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if accumulated and trainer.global_step % self.every == 0:
@@ -132,6 +139,7 @@ class RunLog(Callback):
         self.recent_loss *= trainer.accumulate_grad_batches
         elapsed = max(self.waiting + self.working, 1e-9)
         images = len(self.losses) * self.batch_size
+        memory = peak_memory()
         self.write(
             trainer,
             {
@@ -140,6 +148,7 @@ class RunLog(Callback):
                 "lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "images_per_second": images / elapsed,
                 "data_wait": self.waiting / elapsed,
+                "memory": memory.get("GPU memory", memory["memory"]),
             },
         )
         self.losses.clear()
@@ -154,6 +163,10 @@ class RunLog(Callback):
     def elapsed(self) -> float:
         """Return the seconds since training began."""
         return time.monotonic() - self.started
+
+    def data_wait(self) -> float:
+        """Return the share of the run's steps spent waiting for data, without the first batch."""
+        return self.waited / max(self.waited + self.worked, 1e-9)
 
     def write(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         """Write a row for the current step, from the main process only."""

@@ -15,7 +15,7 @@ from torch.nn import functional
 from lookwider.classes import IGNORE_INDEX
 from lookwider.errors import ConfigError
 
-LossSampling = Literal["whole", "uniform", "balanced"]
+LossSampling = Literal["whole", "uniform", "balanced", "hard"]
 
 
 def sample_loss(
@@ -37,7 +37,8 @@ def sample_loss(
 
     Args:
         labels: class ids and 255.
-        sampling: ``"whole"`` returns the labels themselves.
+        sampling: ``"whole"`` returns the labels themselves, and so does ``"hard"``: which pixels
+            are hard is known by their loss (`ScoreMap.cross_entropy` with ``hardest``).
         keep: share of cells, above 0 to 1.
         cell: side of a cell in pixels.
         num_classes: K.
@@ -49,7 +50,7 @@ def sample_loss(
     Raises:
         ConfigError: ``keep`` or ``cell`` is out of range.
     """
-    if sampling == "whole":
+    if sampling in ("whole", "hard"):
         return labels
     if not 0 < keep <= 1 or cell < 1:
         raise ConfigError(f"got keep={keep}, cell={cell}, expected 0 < keep <= 1 and cell >= 1")

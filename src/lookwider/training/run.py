@@ -6,7 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from lookwider.data import SegmentationDataset, open_dataset
 from lookwider.errors import DataError
+from lookwider.kernels.training_convolutions import trained_convolutions
 from lookwider.models import Segmenter, create_model, initialise_from
 from lookwider.training.band_statistics import band_statistics, fits_imagenet
 from lookwider.training.checking import check_run
@@ -42,6 +43,7 @@ from lookwider.training.keeping import KeepRun
 from lookwider.training.loaders import train_loader, val_loader
 from lookwider.training.logs import MetricsTable, RunLog
 from lookwider.training.progress import ShowProgress
+from lookwider.training.recomputing import recomputed_activations
 from lookwider.training.run_folder import prepare_folder
 from lookwider.training.sampling import seed_for
 from lookwider.training.stopping import (
@@ -67,6 +69,7 @@ class TrainResult:
         best_step: where it was reached.
         seconds: of this call.
         memory: most memory held, in GiB, by kind.
+        data_wait: share of the steps' time spent waiting for data.
     """
 
     run: Path
@@ -75,6 +78,7 @@ class TrainResult:
     best_step: int
     seconds: float
     memory: dict[str, float]
+    data_wait: float = 0.0
 
 
 def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
@@ -116,7 +120,10 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
             # evaluation mode keeps the statistics of batch norms; the trainer leaves modes alone
             model.get_submodule("backbone").requires_grad_(False).eval()
         task = SegmentationTask(model, config, max_steps, weights)
-        return _fit(task, train_data, val_data, saved, stop, console)
+        trunk = model.get_submodule("backbone")
+        again = recomputed_activations(trunk) if config.checkpoint_activations else nullcontext()
+        with again, trained_convolutions(model):
+            return _fit(task, train_data, val_data, saved, stop, console)
 
 
 def _open(config: TrainConfig) -> tuple[SegmentationDataset, SegmentationDataset | None]:
@@ -203,6 +210,7 @@ def _fit(
         best_step=keep.best_step,
         seconds=log.elapsed(),
         memory=peak_memory(),
+        data_wait=log.data_wait(),
     )
 
 

@@ -122,6 +122,7 @@ class SegmentationTask(LightningModule):
     def loss(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the heads' losses; heads with own labels weigh 1."""
         config = self.config
+        hardest = config.loss_keep if config.loss_sampling == "hard" else None
         main = sample_loss(
             batch.labels,
             config.loss_sampling,
@@ -139,6 +140,7 @@ class SegmentationTask(LightningModule):
                 ignore_index=IGNORE_INDEX,
                 reduction=config.reduction,
                 label_smoothing=config.label_smoothing,
+                hardest=None if own else hardest,
             )
             total = total + loss * (1.0 if own or head == "main" else config.aux_weight)
         return total

@@ -110,14 +110,15 @@ class TwoHalves:
         Raises:
             ConfigError: the model has no context.
         """
-        features = self.model.features(image)
-        summary = self.model.context.summarise(features)
+        model = self.network.compiled() or self.model
+        features = model.features(image)
+        summary = model.context.summarise(features)
         if not isinstance(summary, RegionSummary) or not summary.values:
             raise ConfigError(
                 f"{self.network.name} has no context to swap: it decides on a place from its "
                 "receptive field alone; probe parsenet or pspnet, or name a layer (layer=, --layer)"
             )
-        return HalvesView(self.model, image, features, summary)
+        return HalvesView(model, image, features, summary)
 
 
 @dataclass(frozen=True, eq=False)
