@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.slow
 def test_the_kernels_pass_their_tests_in_the_interpreter():
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS],
+        [sys.executable, "-m", "pytest", "-q", TESTS],
         cwd=ROOT,
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
