@@ -1,5 +1,7 @@
 """Whole networks compiled for inference, against the networks as PyTorch runs them.
 
+Both sides have weights and images of the same type and an allocator that keeps what is freed.
+
 python benchmarks/engine.py --out engine.json --rounds 5
 """
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lookwider import Segmenter, create_model
+from lookwider.bench.memory import keeping_freed_memory
 from lookwider.kernels.switches import without
 from timing import Row, interleaved, save_rows
 
@@ -34,14 +37,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     rows = []
-    for name in given.networks:
-        for row in measured(name, getattr(torch, given.dtype), given.rounds):
-            print(
-                f"{row.work}, {row.dtype}: {row.seconds[0]:.3f} s -> {row.seconds[1]:.3f} s, "
-                f"{row.ratio[0]:.2f} ({row.ratio[1]:.2f} to {row.ratio[2]:.2f}) x, "
-                f"difference {row.difference:.1e}"
-            )
-            rows.append(row)
+    with keeping_freed_memory():
+        for name in given.networks:
+            for row in measured(name, getattr(torch, given.dtype), given.rounds):
+                print(
+                    f"{row.work}, {row.dtype}: {row.seconds[0]:.3f} s -> {row.seconds[1]:.3f} s, "
+                    f"{row.ratio[0]:.2f} ({row.ratio[1]:.2f} to {row.ratio[2]:.2f}) x, "
+                    f"difference {row.difference:.1e}"
+                )
+                rows.append(row)
     if given.out:
         save_rows(rows, given.out)
 
@@ -55,11 +59,11 @@ def measured(name: str, dtype: torch.dtype, rounds: int) -> list[Row]:
     compiled = {"direct": network.compile_for_inference(dtype, winograd=False)}
     if dtype == torch.float32:
         compiled["Winograd"] = network.compile_for_inference(dtype)
-    plain = network.to(memory_format=torch.channels_last)
+    plain = network.to(dtype).to(memory_format=torch.channels_last)
 
     def all_off() -> Tensor:
-        with without(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            return scores(plain, images.contiguous(memory_format=torch.channels_last))
+        with without():
+            return scores(plain, images.to(dtype, memory_format=torch.channels_last))
 
     candidates: dict[str, Callable[[], Tensor]] = {"plain": all_off}
     for form, fast in compiled.items():

@@ -3,11 +3,16 @@
 The plain forms are the papers': region averages by adaptive pooling, upsampled grids concatenated
 to the map; and features normalised, the average replicated, both concatenated. Maps and weights
 are channels-last in both.
+
+How far the results are apart is said relative to their length. With ``--training`` that is the
+farthest of the values and all gradients, in float64: in float32 a single value that rounds to the
+other side of a ReLU's zero changes a gradient by far more than rounding does.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +23,7 @@ from torch.nn import functional
 from lookwider.bench.memory import keeping_freed_memory
 from lookwider.context import GlobalContext, PyramidContext
 from lookwider.context.regions import summarise_regions
-from lookwider.kernels.switches import without
+from lookwider.layers.deferred import deferring
 from lookwider.layers.norms import ConvNormReLU
 from timing import Row, interleaved, save_rows
 
@@ -42,7 +47,8 @@ class PyramidHead(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the hidden values, (N, C / 4, h, w)."""
-        (fused,) = self.context.fuse((maps,), self.context.summarise((maps,)))
+        with deferring():
+            (fused,) = self.context.fuse((maps,), self.context.summarise((maps,)))
         hidden: Tensor = self.hidden(fused)
         return hidden
 
@@ -67,25 +73,38 @@ class GlobalHead(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the scores, (N, K, h, w)."""
-        local, average = self.context.fuse((maps,), self.context.summarise((maps,)))
+        with deferring():
+            local, average = self.context.fuse((maps,), self.context.summarise((maps,)))
         own, other = self.score.weight.chunk(2, dim=1)
         scores = functional.conv2d(local, own, self.score.bias)
         return scores + functional.conv2d(average, other)
 
     def plain(self, maps: Tensor) -> Tensor:
         """Return the same as the paper draws it."""
-        with without("heads", "regions"):
-            local = self.context.local_norms[0](maps)
-            average = self.context.global_norms[0](maps.mean((-2, -1), keepdim=True))
+        local = normalised(maps, self.context.local_norms[0])
+        average = normalised(functional.adaptive_avg_pool2d(maps, 1), self.context.global_norms[0])
         scores: Tensor = self.score(torch.cat([local, average.expand_as(local)], dim=1))
         return scores
+
+
+def normalised(maps: Tensor, norm: nn.Module) -> Tensor:
+    """Return the maps as `plain.parsenet.L2Normalise` does, with a norm's scale."""
+    return functional.normalize(maps, dim=1) * norm.get_parameter("scale")[:, None, None]
 
 
 def trained(head: nn.Module, form: Callable[[Tensor], Tensor], maps: Tensor) -> Result:
     """Return the values, then the gradients of the map and of all parameters."""
     values = form(maps)
-    loss = (values.float() - 0.3).square().mean()
+    loss = (values - 0.3).square().mean()
     return values, *torch.autograd.grad(loss, [maps, *head.parameters()])
+
+
+def farthest(fast: Result, plain: Result) -> float:
+    """Return the largest distance of two results, relative to the second's length."""
+    return max(
+        float((a.detach().double() - b.detach().double()).norm() / b.detach().double().norm())
+        for a, b in zip(fast, plain, strict=True)
+    )
 
 
 def compared(
@@ -95,12 +114,10 @@ def compared(
     plain: Callable[[], Result],
     options: argparse.Namespace,
     wanted: float | None = None,
+    apart: float | None = None,
 ) -> Row:
     """Time two forms in turns and say how far their results are apart."""
-    apart = max(
-        float((a.float() - b.float()).norm() / b.float().norm())
-        for a, b in zip(fast(), plain(), strict=True)
-    )
+    apart = farthest(fast(), plain()) if apart is None else apart
     times = interleaved({"plain": plain, "fast": fast}, options.rounds)
     row = Row(
         work=work,
@@ -136,6 +153,8 @@ def head_rows(
     if options.training:
         head.train(count > 1)
         kept = maps.detach().requires_grad_()
+        wide, exact = copy.deepcopy(head).double(), maps.double().requires_grad_()
+        apart = farthest(trained(wide, wide, exact), trained(wide, wide.plain, exact))
         rows.append(
             compared(
                 f"{work}, forward and backward",
@@ -143,6 +162,7 @@ def head_rows(
                 lambda: trained(head, head, kept),
                 lambda: trained(head, head.plain, kept),
                 options,
+                apart=apart,
             )
         )
     return rows

@@ -2,8 +2,9 @@
 
 torchvision's FCN is exactly lookwider's PSPNet without a pyramid: both get the same weights, and
 the results are compared. Their other networks have no equal here, and the nearest settings are
-taken; the rows say where the networks differ. Both sides are eager, channels last, in evaluation
-mode, from a preprocessed image to labels.
+taken; the rows say where the networks differ. Theirs is eager, as they are used; ours is compiled
+for inference (`model.compile_for_inference()`), and its labels come from coarse scores. Both are
+channels last, in float32 and in evaluation mode, from a preprocessed image to labels.
 
     pip install -e '.[bench]'
     python benchmarks/others.py --out results/others.json

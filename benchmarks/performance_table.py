@@ -41,6 +41,11 @@ def main() -> None:
     facts = [json.loads(path.read_text(encoding="utf-8")) for path in options.files]
     compared = [fact for fact in facts if "rows" in fact]
     rows = sorted(read_rows(compared), key=lambda row: row.wanted is None)
+    if not rows:
+        raise SystemExit(
+            f"got no comparisons in {', '.join(map(str, options.files))}, expected at least one "
+            "file with rows: give what a benchmark such as heads.py wrote with --out"
+        )
     pictures = {"performance": ("times as fast as the plain form", draw(rows))}
     parts = [machine(compared), markdown(rows)]
     for fact in facts:

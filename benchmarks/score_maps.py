@@ -2,7 +2,8 @@
 
     python benchmarks/score_maps.py --out benchmarks/rows/score_maps.json
 
-The plain forms are channels-last, which is the faster layout for them. "scenes" are coarse scores
+The plain forms are channels-last, which is the faster layout for them, and the allocator keeps what
+is freed, which spares them most. "scenes" are coarse scores
 whose labels change in 30 to 60 % of the cells; in white noise they change in all.
 """
 
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lookwider.bench.memory import keeping_freed_memory
 from lookwider.layers.taps import Taps
 from lookwider.scores import ScoreMap
 from timing import Row, interleaved, save_rows
@@ -167,9 +169,10 @@ def main() -> None:
         run_step(given.step, given.fast)
         return
     rows = []
-    for row in itertools.chain(label_rows(given.rounds), loss_rows(given.rounds)):
-        print(row, flush=True)
-        rows.append(row)
+    with keeping_freed_memory():
+        for row in itertools.chain(label_rows(given.rounds), loss_rows(given.rounds)):
+            print(row, flush=True)
+            rows.append(row)
     if given.out:
         save_rows(rows, given.out)
 

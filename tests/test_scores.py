@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from lookwider.errors import LookwiderError
 from lookwider.kernels import strips
+from lookwider.kernels.switches import without
 from lookwider.kernels.upsampled import hardest_labels
 from lookwider.layers.taps import Taps
 from lookwider.scores import ScoreMap
@@ -175,3 +176,77 @@ def test_of_equal_pixels_the_first_are_the_hardest():
     for share in (0.0, 1.5):
         with pytest.raises(LookwiderError, match=r"got hardest=.*, expected a share above 0"):
             hardest_labels(losses, labels, share, 255)
+
+
+@pytest.mark.parametrize("length", [3, 5, 400])
+def test_taps_of_another_size_are_refused(length):
+    right, wrong = Taps.aligned(4, 9), Taps.aligned(length, 9)
+    for rows, cols in ((right, wrong), (wrong, right)):
+        with pytest.raises(
+            LookwiderError, match=r"got maps of \(4, 4\), expected \(.*make the taps"
+        ):
+            ScoreMap(torch.zeros(1, 2, 4, 4), rows, cols)
+
+
+def test_no_class_is_refused():
+    with pytest.raises(
+        LookwiderError, match=r"got scores of shape \(1, 0, 2, 2\), expected .* one"
+    ):
+        ScoreMap(torch.zeros(1, 0, 2, 2), Taps.aligned(2, 5), Taps.aligned(2, 5))
+
+
+FORMS = pytest.mark.parametrize("left_out", [("triton",), ("loss", "triton")])
+
+
+@FORMS
+def test_options_that_do_not_fit_are_refused(left_out):
+    score_map = ScoreMap(torch.zeros(1, 4, 2, 2), Taps.aligned(2, 5), Taps.aligned(2, 5))
+    labels = torch.zeros(1, 5, 5, dtype=torch.long)
+    with without(*left_out):
+        for shape in ((3,), (5,), (400,), (4, 1), (1, 4), ()):
+            with pytest.raises(LookwiderError, match=r"weights of shape .*, expected \(4,\): one"):
+                score_map.cross_entropy(labels, weight=torch.ones(shape))
+        for share in (-0.1, 1.5, float("nan")):
+            with pytest.raises(LookwiderError, match=r"label_smoothing=.*, expected a share from"):
+                score_map.cross_entropy(labels, label_smoothing=share)
+        for dtype in (torch.float32, torch.bool, torch.complex64):
+            with pytest.raises(LookwiderError, match=r"got labels of torch.*, expected integers"):
+                score_map.cross_entropy(labels.to(dtype))
+
+
+@FORMS
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+@pytest.mark.parametrize("hardest", [None, 0.4])
+def test_labels_of_any_integer_dtype_are_the_same_labels(left_out, dtype, hardest):
+    torch.manual_seed(0)
+    coarse = torch.randn(2, 5, 4, 6, requires_grad=True)
+    score_map = ScoreMap(coarse, Taps.aligned(4, 13), Taps.aligned(6, 17))
+    labels = torch.randint(0, 5, (2, 13, 17))
+    for ignored in (-1, 3, 100):
+        options = {"weight": torch.rand(5), "ignore_index": ignored, "hardest": hardest}
+        with without(*left_out):
+            found = score_map.cross_entropy(labels.to(dtype), **options)
+            wanted = score_map.cross_entropy(labels, **options)
+        assert torch.isfinite(wanted)
+        assert torch.equal(found, wanted)
+        if hardest is None:
+            plain = functional.cross_entropy(
+                score_map.logits(), labels, weight=options["weight"], ignore_index=ignored
+            )
+            torch.testing.assert_close(found, plain)
+
+
+def test_the_weighted_mean_does_not_depend_on_the_threads():
+    torch.manual_seed(0)
+    score_map = ScoreMap(torch.randn(2, 21, 30, 40), Taps.aligned(30, 117), Taps.aligned(40, 157))
+    labels = torch.randint(0, 21, (2, 117, 157))
+    before = torch.get_num_threads()
+    try:
+        for _ in range(10):
+            weight, found = torch.rand(21), set()
+            for threads in (1, 2, 3):
+                torch.set_num_threads(threads)
+                found.add(score_map.cross_entropy(labels, weight=weight).item())
+            assert len(found) == 1
+    finally:
+        torch.set_num_threads(before)

@@ -8,7 +8,7 @@ rows, each upsampled when it is needed (`lookwider.kernels.strips`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -25,7 +25,7 @@ from lookwider.kernels.upsampled import (
     upsampled_losses,
 )
 from lookwider.layers.modes import full_precision
-from lookwider.layers.taps import Taps, resample
+from lookwider.layers.taps import Taps, check_taps, resample
 
 Reduction = Literal["mean", "sum", "batch"]
 
@@ -38,11 +38,23 @@ class ScoreMap:
         scores: (N, K, h, w), not softmaxed.
         rows: taps from h to the image's rows.
         cols: taps from w to the image's columns.
+
+    Raises:
+        LookwiderError: there is no class, or the taps are for scores of another size.
     """
 
     scores: Tensor
     rows: Taps
     cols: Taps
+
+    def __post_init__(self) -> None:
+        """Check what the kernels rely on: they read where the taps say, unchecked."""
+        check_taps(self.scores, self.rows, self.cols)
+        if self.num_classes < 1:
+            raise LookwiderError(
+                f"got scores of shape {tuple(self.scores.shape)}, expected (N, K, h, w) of at "
+                "least one class"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,6 +73,10 @@ class ScoreMap:
             (N, K, H, W), in the dtype of the scores.
         """
         return resample(self.scores, self.rows, self.cols)
+
+    def widened(self) -> ScoreMap:
+        """Return the same in float32 or wider, where interpolation keeps what scores differ by."""
+        return replace(self, scores=self.scores.to(self._dtype))
 
     def probabilities(self) -> Tensor:
         """Return the softmax over classes, computed in float32.
@@ -110,13 +126,13 @@ class ScoreMap:
         gradient, and differentiable twice (in float64, to any order).
 
         Args:
-            labels: (N, H, W) int64.
+            labels: (N, H, W) of any integer dtype.
             weight: (K,) class weights.
             ignore_index: label of pixels that do not count.
             reduction: ``"mean"`` over the valid pixels, by their weight (0 when there are none);
                 ``"sum"``; ``"batch"``: the sum divided by N, as Caffe's ``normalize: false``
                 in the released FCN and ParseNet.
-            label_smoothing: share of the target spread evenly over the classes.
+            label_smoothing: share of the target spread evenly over the classes, from 0 to 1.
             hardest: share of the batch's valid pixels that count, those of highest loss (online
                 hard example mining, Shrivastava et al. 2016); all, if not given.
 
@@ -124,12 +140,27 @@ class ScoreMap:
             A scalar.
 
         Raises:
-            LookwiderError: the labels have another shape, or one is neither a class nor ignored;
-                the reduction or the share is none.
+            LookwiderError: the labels have another shape or are no integers, or one is neither a
+                class nor ignored; the weights are not one for each class; the reduction or a
+                share is none.
         """
         expected = (self.scores.shape[0], *self.size)
         if tuple(labels.shape) != expected:
             raise LookwiderError(f"got labels of shape {tuple(labels.shape)}, expected {expected}")
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+            raise LookwiderError(
+                f"got labels of {labels.dtype}, expected integers: convert them by .long()"
+            )
+        labels = labels.long()  # in narrow ones no comparison with ignore_index=-1 holds
+        if weight is not None and tuple(weight.shape) != (self.num_classes,):
+            raise LookwiderError(
+                f"got class weights of shape {tuple(weight.shape)}, expected "
+                f"({self.num_classes},): one for each class"
+            )
+        if not 0 <= label_smoothing <= 1:
+            raise LookwiderError(
+                f"got label_smoothing={label_smoothing}, expected a share from 0 to 1"
+            )
         if reduction not in ("mean", "sum", "batch"):
             raise LookwiderError(f"got reduction {reduction!r}, expected 'mean', 'sum' or 'batch'")
         with full_precision(self.scores.device):
@@ -162,4 +193,11 @@ def _mean_divisor(labels: Tensor, weight: Tensor | None, ignore_index: int) -> T
         return count.clamp(min=1)
     # on a GPU a label that is no class makes the loss NaN: it must not fail here
     known = torch.where(valid, labels, 0).clamp(0, len(weight) - 1)
-    return torch.where(count == 0, 1, (weight[known] * valid).sum())
+    if labels.device.type == "cpu":
+        # counts are the same in any order, and so the bits for any number of threads
+        pixels = torch.zeros(len(weight), dtype=torch.int64)
+        pixels.scatter_add_(0, known.flatten(), valid.flatten().long())
+        total = (pixels * weight.double()).sum().to(weight.dtype)
+    else:  # where additions to few places wait for each other
+        total = (weight[known] * valid).sum()
+    return torch.where(count == 0, 1, total)

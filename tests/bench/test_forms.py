@@ -14,6 +14,7 @@ from lookwider.bench.forms import (
     training_step,
     upsampled,
 )
+from lookwider.kernels import training_convolutions
 from lookwider.kernels.switches import VARIABLE, enabled
 from lookwider.layers.taps import Taps
 from lookwider.models import Segmenter
@@ -78,6 +79,23 @@ def test_both_training_steps_have_the_same_loss(dtype: torch.dtype) -> None:
         assert all(p.grad is not None for p in form.model.parameters())
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+
+
+def test_only_the_fast_step_has_the_convolutions_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(training_convolutions, "POINTWISE_WEIGHTS", 1)
+    images, labels = torch.randn(2, 3, 33, 40), torch.randint(4, (2, 33, 40))
+    for name, form in training_forms(tiny(), torch.float32).items():
+        score = form.model.get_submodule("heads.main.score")
+        own: list[bool] = []
+        with score.register_forward_pre_hook(
+            lambda module, _, own=own: own.append("_conv_forward" in vars(module))
+        ):
+            training_step(form, images, labels)()
+        assert own == [name == "lookwider"]
+        assert "_conv_forward" not in vars(score)
 
 
 def test_the_type_of_a_name() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from heads import GlobalHead, PyramidHead, farthest, trained
 from lookwider.layers.l2_norm import L2Norm
 from plain.counterpart import counterparts
 from plain.parsenet import L2Normalise
@@ -38,6 +39,15 @@ def test_training_has_the_auxiliary_loss() -> None:
     scored = plain.aux[4]
     assert isinstance(scored, nn.Conv2d)
     assert scored.weight.grad is not None
+
+
+@pytest.mark.parametrize("make", [GlobalHead, PyramidHead])
+def test_both_forms_of_a_head_agree_in_value_and_gradient(make: type[GlobalHead]) -> None:
+    torch.manual_seed(0)
+    head = make(16).double()
+    maps = torch.randn(2, 16, 9, 8, dtype=torch.float64, requires_grad=True)
+    apart = farthest(trained(head, head, maps), trained(head, head.plain, maps))
+    assert apart < 1e-8  # PyTorch's normalisation has another eps, of 1e-10 of a squared length
 
 
 def test_normalisation_is_lookwider_s() -> None:

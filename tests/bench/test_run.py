@@ -13,6 +13,7 @@ from lookwider.bench.network import network_to_measure
 from lookwider.bench.stages import STAGES, WHOLE, write_picture
 from lookwider.bench.writing import write_result
 from lookwider.images import read_image
+from lookwider.models import Segmenter
 
 CPU = torch.device("cpu")
 
@@ -90,6 +91,31 @@ def test_numbers_that_are_none(settings: dict[str, int], message: str) -> None:
     model = create_model("fcn32s", backbone="resnet18")
     with pytest.raises(ConfigError, match=message):
         bench(model, **settings)
+
+
+def test_models_without_both_forms_are_refused_at_once() -> None:
+    model = create_model("fcn32s", backbone="resnet18").eval()
+    for training in (True, False):
+        with pytest.raises(ConfigError, match=r"got a model compiled .* it was compiled from"):
+            bench(model.compile_for_inference(), training=training)
+    with pytest.raises(ConfigError, match=r"got weights of torch.bfloat16, expected .*float\(\)"):
+        bench(model.bfloat16(), dtype=torch.bfloat16)
+    with pytest.raises(ConfigError, match=r"got dtype=torch.float16, expected torch.float32 or"):
+        bench(model.float(), dtype=torch.float16)
+
+
+def test_a_network_put_together_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SIDES", (64,))
+    model = network_to_measure(None, num_classes=3, device=CPU)
+    own = Segmenter(
+        model.backbone,
+        model.context,
+        {"main": model.heads["main"]},
+        classes=model.classes,
+    )
+    result = bench(own.eval(), size=(33, 40), rounds=1, threads=1)
+    assert result.network == f"network on {type(model.backbone).__name__}"
+    assert result.difference < 1e-4
 
 
 def test_a_run_is_measured_with_its_own_classes(tmp_path: Path) -> None:

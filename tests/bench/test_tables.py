@@ -62,6 +62,17 @@ def test_the_picture_has_a_bar_per_row() -> None:
         assert picture.width > 400
 
 
+def test_files_without_comparisons_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("other.json", "{}"), ("none.json", json.dumps({"rows": []}))):
+        path = tmp_path / name
+        path.write_text(text)
+        monkeypatch.setattr(sys, "argv", ["table", str(path)])
+        with pytest.raises(SystemExit, match=f"got no comparisons in .*{name}, expected at least"):
+            tables.main()
+
+
 def test_the_page_gets_the_table_and_both_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.autograd import forward_ad
 
 import lookwider
 from lookwider.context import GlobalContext, PyramidContext
 from lookwider.kernels.switches import enabled, without
-from lookwider.layers.deferred import DeferredMap
+from lookwider.layers.deferred import DeferredMap, deferring
 from lookwider.layers.norms import ConvNormReLU
 from lookwider.layers.receptive_fields import trace_fields
 
@@ -39,7 +41,8 @@ class Chain(nn.Module):
         self.context, self.head = context, head
 
     def forward(self, maps):
-        fused = self.context.fuse((maps,), self.context.summarise((maps,)))
+        with nullcontext() if torch.compiler.is_compiling() else deferring():
+            fused = self.context.fuse((maps,), self.context.summarise((maps,)))
         return sum(self.head(part) for part in fused)
 
 
@@ -106,8 +109,11 @@ def test_the_concatenation_is_deferred_unless_it_is_smaller_than_the_grids():
     context = PyramidContext((32,)).eval()
     for side, deferred in ((6, True), (3, False)):
         maps = features(side, side)
-        (fused,) = context.fuse((maps,), context.summarise((maps,)))
+        summary = context.summarise((maps,))
+        with deferring():
+            (fused,) = context.fuse((maps,), summary)
         assert isinstance(fused, DeferredMap) == (deferred and enabled("heads"))
+        assert type(context.fuse((maps,), summary)[0]) is torch.Tensor
         with without("heads"):
             (plain,) = context.fuse((maps,), context.summarise((maps,)))
         assert type(plain) is torch.Tensor
@@ -152,6 +158,64 @@ def test_receptive_fields_are_those_of_the_plain_form():
         assert fields.keys() == plain.keys()
         for name, layer in fields.items():
             assert (layer.shape, layer.rows) == (plain[name].shape, plain[name].rows)
+
+
+TRANSFORMS = {
+    "grad": lambda total, maps: torch.func.grad(total)(maps),
+    "vmap": lambda total, maps: torch.func.vmap(lambda one: total(one[None]))(maps),
+    "jvp": lambda total, maps: torch.func.jvp(total, (maps,), (maps.sin(),))[1],
+    "hessian": lambda total, maps: torch.func.jvp(torch.func.grad(total), (maps,), (maps.sin(),))[
+        1
+    ],
+    "forward": lambda total, maps: forward_derivative(total, maps),
+}
+
+
+def forward_derivative(total, maps):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(total(forward_ad.make_dual(maps, maps.sin()))).tangent
+
+
+@pytest.mark.parametrize("make", [pyramid, glance])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated")  # which PyTorch itself uses
+def test_transformed_functions_are_those_of_the_plain_form(make, transform, recorded):
+    chain, maps = make().double().eval(), features(5, 8, dtype=torch.float64).detach()
+    chain.requires_grad_(recorded)
+
+    def total(maps):
+        return (chain(maps) ** 3).sum()
+
+    with torch.set_grad_enabled(recorded or transform in ("grad", "hessian")):
+        fast = TRANSFORMS[transform](total, maps)
+        with without("heads", "regions", "training"):
+            plain = TRANSFORMS[transform](total, maps)
+    assert plain.any()
+    torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [pyramid, glance])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_batch_of_no_images(make, layout):
+    chain, maps = make().eval(), features(8, 9)[:0].contiguous(memory_format=layout)
+    for recorded in (True, False):
+        with torch.set_grad_enabled(recorded):
+            found = chain(maps)
+            with without("heads", "regions"):
+                assert found.shape == chain(maps).shape
+
+
+@pytest.mark.parametrize("make", [pyramid, glance])
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # sizes are constants
+def test_a_traced_network_is_the_plain_one(make):
+    chain = make().eval()
+    with torch.no_grad():
+        traced = torch.jit.trace(chain, features(9, 8), check_trace=False)
+        other = features(9, 8) * 2
+        torch.testing.assert_close(traced(other), chain(other), rtol=1e-5, atol=1e-5)
+    assert not any("baddbmm" in node.kind() for node in traced.inlined_graph.nodes())
 
 
 @pytest.mark.parametrize("make", [pyramid, glance])

@@ -167,9 +167,111 @@ def test_a_wrong_graph_is_noticed(monkeypatch):
     assert_near(scores(fast, images), scores(model_of("fcn8s"), images), 1e-6)
 
 
+def test_a_rewriting_that_fails_leaves_the_part_as_it_is(monkeypatch):
+    original = parts.optimised
+
+    def failing(module, **options):
+        fast = original(module, **options)
+        if "Head" not in type(module).__name__:
+            raise IndexError("tuple index out of range")
+        return fast
+
+    monkeypatch.setattr(parts, "optimised", failing)
+    fast, images = model_of("pspnet").compile_for_inference(), torch.randn(1, 3, 40, 50)
+    assert_near(scores(fast, images), scores(model_of("pspnet"), images), 1e-5)
+    assert not [part for part in fast.backbone.modules() if isinstance(part, FusedConv2d)]
+    assert [part for part in fast.heads.modules() if isinstance(part, FusedConv2d)]
+
+
+class Trunk(nn.Module):
+    """A trunk whose layers are given their input by its name."""
+
+    def __init__(self, trunk):
+        super().__init__()
+        self.trunk, self.drop = trunk, nn.Dropout()
+        for name in ("layers", "channels", "grids", "preprocessing"):
+            setattr(self, name, getattr(trunk, name))
+
+    def forward(self, images):
+        return [self.drop(input=maps) for maps in self.trunk(images)]
+
+
+def test_a_trunk_that_names_its_inputs():
+    model = copy.deepcopy(model_of("fcn8s"))
+    model.backbone = Trunk(model.backbone)
+    images = torch.randn(1, 3, 40, 50)
+    fast = model.eval().compile_for_inference()
+    assert_near(scores(fast, images), scores(model, images), 1e-5)
+    assert not [part for part in fast.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("family", ["pspnet", "parsenet, transformer"])
+def test_a_conversion_converts_all(family):
+    images = torch.randn(1, 3, 33, 40)
+    fast = copy.deepcopy(compiled(family)).double()
+    model = copy.deepcopy(model_of(family)).double()
+    assert fast.compiled == torch.float64
+    found, wanted = fast.scores(images.double()), model.scores(images.double())
+    assert found["main"].scores.dtype == torch.float64
+    # folded in float32
+    torch.testing.assert_close(found["main"].scores, wanted["main"].scores, rtol=1e-4, atol=1e-5)
+    half = model_of(family).compile_for_inference(torch.bfloat16)
+    assert half.compile_for_inference() is half
+    assert copy.deepcopy(half).float().compiled == torch.float32
+
+
+def test_a_compiled_network_is_not_compiled_otherwise():
+    fast = compiled("pspnet")
+    for options in ({"dtype": torch.bfloat16}, {"dtype": torch.float64}, {"winograd": False}):
+        with pytest.raises(ConfigError, match=r"compiled to torch.float32 already.*the original"):
+            fast.compile_for_inference(**options)
+    assert fast.compile_for_inference(torch.float32) is fast
+    assert fast.compile_for_inference(device="meta").device.type == "meta"
+    assert fast.device.type == "cpu"
+
+
+def test_loaded_weights_are_used():
+    fast, images = model_of("pspnet").compile_for_inference(), torch.randn(1, 3, 40, 50)
+    for _ in range(3):
+        scores(fast, images)
+    other = copy.deepcopy(model_of("pspnet"))
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
+    fast.load_state_dict(other.compile_for_inference().state_dict())
+    assert_near(scores(fast, images), scores(other, images), 1e-5)
+
+
+def test_compiled_in_inference_mode_it_has_gradients():
+    with torch.inference_mode():
+        fast = model_of("pspnet").compile_for_inference()
+        fast.scores(torch.randn(1, 3, 32, 32))
+    assert not any(tensor.is_inference() for tensor in fast.state_dict().values())
+    images = torch.randn(1, 3, 32, 32, requires_grad=True)
+    found, wanted = (
+        torch.autograd.grad(m.scores(images)["main"].scores.square().sum(), images)[0]
+        for m in (fast, model_of("pspnet"))
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated")  # which PyTorch itself uses
+def test_forward_mode_derivatives():
+    images, direction = torch.randn(2, 1, 3, 32, 32)
+
+    def slope(model):
+        _, found = torch.func.jvp(lambda x: model.scores(x)["main"].scores, (images,), (direction,))
+        return found.detach()
+
+    found, wanted = slope(compiled("pspnet")), slope(model_of("pspnet"))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
+
+
 def test_dtypes():
     cpu = torch.device("cpu")
     assert inference_dtype("auto", torch.float32, cpu) in (torch.float32, torch.bfloat16)
-    for dtype in ("half", torch.int64):
-        with pytest.raises(ConfigError, match=r"got dtype .* expected torch.float32"):
+    for dtype in ("half", torch.int64, torch.float8_e4m3fn):
+        with pytest.raises(
+            ConfigError, match=r"got dtype .* expected torch.float32, .*float16, 'auto'"
+        ):
             inference_dtype(dtype, torch.float32, cpu)

@@ -92,8 +92,7 @@ def test_copies_prepare_anew(again):
     with torch.inference_mode():
         wanted = [fast(maps) for _ in range(2)][1]
         copied = again(fast)
-        assert copied._transformed is None
-        assert copied._packed is None
+        assert copied._prepared is None
         assert torch.equal(copied(maps), wanted)
 
 
@@ -102,9 +101,67 @@ def test_a_conversion_prepares_anew():
     fast, maps = fused_of(convolution), torch.randn(1, 4, 5, 5)
     with torch.inference_mode():
         fast(maps), fast(maps)
-        assert fast._packed is not None
+        assert fast._prepared.packed is not None
         wide = copy.deepcopy(convolution).double()
         assert_near(fast.double()(maps.double()), wide(maps.double()))
+
+
+CHANGES = {
+    "in place": lambda conv: [p.mul_(-0.5) for p in conv.parameters()],
+    "loaded": lambda conv: conv.load_state_dict(
+        {k: -0.5 * v for k, v in conv.state_dict().items()}
+    ),
+    "assigned": lambda conv: conv.load_state_dict(
+        {k: -0.5 * v for k, v in conv.state_dict().items()}, assign=True
+    ),
+    "the bias alone": lambda conv: conv.bias.add_(1),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("winograd", [True, False])
+@pytest.mark.parametrize("inference", [True, False])
+def test_changed_weights_are_prepared_anew(change, winograd, inference):
+    convolution = nn.Conv2d(8, 8, 3, padding=1)
+    fast, maps = fused_of(convolution, winograd=winograd), torch.randn(1, 8, 9, 9)
+    with torch.inference_mode(inference):
+        for _ in range(3):
+            fast(maps)
+        before = fast._prepared
+        fast(maps)
+        assert fast._prepared is before
+    with torch.no_grad():
+        CHANGES[change](fast)
+    convolution.weight, convolution.bias = fast.weight, fast.bias
+    with torch.inference_mode(inference):
+        for _ in range(3):
+            assert_near(fast(maps), convolution(maps))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated")  # which PyTorch itself uses
+@pytest.mark.parametrize("winograd", [True, False])
+def test_derivatives_are_those_of_the_plain_form(winograd):
+    convolution = nn.Conv2d(8, 8, 3, padding=1)
+    fast, maps = fused_of(convolution, winograd=winograd), torch.randn(1, 8, 9, 9)
+    convolution.requires_grad_(False)
+    with torch.no_grad():
+        wanted = fast(maps)
+    direction = torch.randn_like(maps)
+    found, slope = torch.func.jvp(fast, (maps,), (direction,))
+    assert_near(found, wanted)
+    assert_near(slope, torch.func.jvp(convolution, (maps,), (direction,))[1])
+    assert_near(torch.func.vmap(fast)(torch.stack([maps] * 2))[1], wanted)
+    with torch.autograd.forward_ad.dual_level():
+        dual = fast(torch.autograd.forward_ad.make_dual(maps, direction))
+        assert_near(torch.autograd.forward_ad.unpack_dual(dual).tangent, slope)
+    traced = torch.jit.trace(fast, maps)
+    assert_near(traced(direction), convolution(direction).detach())
+    for part in (fast, convolution):
+        part.requires_grad_()
+    fast(maps).square().sum().backward()
+    convolution(maps).square().sum().backward()
+    assert_near(fast.weight.grad, convolution.weight.grad)
+    assert_near(fast.bias.grad, convolution.bias.grad)
 
 
 def test_eight_threads_give_the_same():
@@ -140,7 +197,24 @@ def test_pyramid_is_convolved_from_its_parts(add):
         deferred = DeferredMap(parts)
         assert_near(fast(deferred, residual), wanted)
         assert deferred._map is None
+        for parameter in (fast.weight, fast.bias):
+            parameter.mul_(-0.5)
+        convolution.weight, convolution.bias = fast.weight, fast.bias
+        wanted = convolution(parts.put_together())
+        wanted = (wanted if residual is None else wanted + residual).relu()
+        assert_near(fast(DeferredMap(parts), residual), wanted)
     assert [name for name, _ in fast.named_parameters()] == ["weight", "bias"]
+    maps.requires_grad_()  # after inference mode
+    parts = PyramidParts(maps, grids, Spread.onto(maps, Place.whole(maps), "aligned"))
+    fast.requires_grad_()
+    found = torch.autograd.grad(fast(DeferredMap(parts)).sum(), [maps, fast.weight, fast.bias])
+    plain = convolution(parts.put_together()).relu().sum()
+    wanted = torch.autograd.grad(plain, [maps, *convolution.parameters()])
+    for one, other in zip(found, wanted, strict=True):
+        assert_near(one, other)
+    fast.requires_grad_(False)
+    (alone,) = torch.autograd.grad(fast(DeferredMap(parts)).sum(), maps)
+    assert_near(alone, found[0])
 
 
 def test_is_compiled_and_exported_in_the_plain_form():

@@ -97,6 +97,58 @@ class Around(nn.Module):
         return functional.dropout(self.decides(self.before(maps)), 0.5, self.training)
 
 
+class Named(Block):
+    """Layers are given their input by its name."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop, self.alone = nn.Dropout(), Decides()
+
+    def forward(self, maps):
+        found = self.drop(input=self.relu(input=self.norm(input=self.one(input=maps))))
+        return functional.dropout(input=self.two(found), p=0.5, training=self.training)
+
+
+class OfAView(Block):
+    """A part of a map is changed in place, which the map shows."""
+
+    def forward(self, maps):
+        found = self.one(maps)
+        found[:, :2].relu_()
+        return self.two(found)
+
+
+class UnderAView(Block):
+    """A map is changed in place, which a view of it shows."""
+
+    def forward(self, maps):
+        found = self.one(maps)
+        part = found[:, :1]
+        found.mul_(2)
+        return self.two(found) + part
+
+
+class ThroughNothing(Block):
+    """A dropout returns its input, which is then changed in place."""
+
+    def forward(self, maps):
+        found = self.one(maps)
+        other = functional.dropout(found, 0.5, self.training)
+        other.add_(1)
+        return self.two(found) + other
+
+
+class Counter(Block):
+    """A number is changed, not a map."""
+
+    def forward(self, maps):
+        found = self.one(maps)
+        height = found.shape[2]
+        more = height
+        more += 1
+        return functional.interpolate(found, (height, more))
+
+
 @pytest.mark.parametrize(
     ("module", "fused", "left"),
     [
@@ -117,6 +169,11 @@ class Around(nn.Module):
         (Sliced(), 2, 1),
         (Decides(), 3, 1),
         (Around(), 4, 1),
+        (Named(), 2, 0),
+        (OfAView(), 2, 1),
+        (UnderAView(), 2, 1),
+        (ThroughNothing(), 2, 1),
+        (Counter(), 1, 0),
     ],
 )
 def test_equals_the_module(module, fused, left):

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from lookwider.kernels import training_convolutions
@@ -175,6 +176,68 @@ def test_the_usual_layout_and_evaluation_are_left_to_pytorch(monkeypatch):
     assert not calls
     trained_conv2d(usual.contiguous(memory_format=torch.channels_last), weight)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.usefixtures("always")
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated")  # which PyTorch itself uses
+def test_transformed_functions_are_those_of_the_plain_form(kernel):
+    torch.manual_seed(0)
+    maps = random(2, 3, 4, 5).detach()
+    frozen, trained = (random(4, 3, kernel, kernel).detach() for _ in range(2))
+    trained.requires_grad_()
+
+    def transformed(convolve):
+        def total(maps, weight=frozen):
+            return (convolve(maps, weight, None, 1, kernel // 2) ** 2).sum((0, 2, 3))
+
+        yield torch.func.grad(lambda maps: total(maps).sum())(maps)
+        yield torch.func.jacrev(lambda weight: total(maps, weight))(frozen)
+        yield torch.func.jvp(total, (maps,), (maps.sin(),))[1]
+        yield torch.func.jvp(lambda maps: total(maps, trained), (maps,), (maps.sin(),))[1]
+        yield torch.func.vmap(lambda one: total(one[None], trained))(maps)
+        with forward_ad.dual_level():
+            yield forward_ad.unpack_dual(total(forward_ad.make_dual(maps, maps.sin()))).tangent
+
+    forms = [list(transformed(form)) for form in (trained_conv2d, functional.conv2d)]
+    for found, expected in zip(*forms, strict=True):
+        assert expected.any()
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.usefixtures("always")
+def test_autocast_leaves_float64_alone(kernel):
+    torch.manual_seed(0)
+    tensors = [random(2, 6, 7, 9), random(4, 6, kernel, kernel), random(4)]
+    exact = values_and_gradients(functional.conv2d, tensors, padding=kernel // 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = values_and_gradients(trained_conv2d, tensors, padding=kernel // 2)
+    for one, other in zip(found, exact, strict=True):
+        assert one.dtype == torch.float64
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.usefixtures("always")
+def test_a_wrong_number_of_channels_is_refused_as_by_pytorch(kernel):
+    maps, weight = random(1, 5, 4, 4), random(2, 6, kernel, kernel)
+    with pytest.raises(RuntimeError, match="to have 6 channels, but got 5 channels instead"):
+        trained_conv2d(maps, weight)
+
+
+@pytest.mark.usefixtures("always")
+def test_a_convolution_of_an_instance_is_left_alone():
+    layers = nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1))
+    own = layers[1]._conv_forward = lambda maps, weight, bias: maps * 3
+    images = random(1, 8, 3, 3, dtype=torch.float32)
+    with trained_convolutions(layers):
+        assert torch.equal(layers[1](images), images * 3)
+        with trained_convolutions(layers):
+            pass
+        assert "_conv_forward" in vars(layers[0])
+    assert vars(layers[1])["_conv_forward"] is own
+    assert "_conv_forward" not in vars(layers[0])
 
 
 def test_compiled_steps_are_the_plain_ones():

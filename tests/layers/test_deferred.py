@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from lookwider.layers.deferred import DeferredMap, Window, may_defer
+from lookwider.layers.deferred import DeferredMap, Window, deferring, may_defer
 
 
 class Twice:
@@ -66,6 +67,16 @@ def test_convolutions_are_computed_from_the_parts(convolution):
     assert window == Window(
         convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation
     )
+
+
+def test_a_map_given_by_its_name_is_put_together():
+    maps, weight = deferred(), torch.randn(3, 4, 3, 3)
+    expected = torch.conv2d(2 * maps.parts.maps, weight)
+    for convolve in (torch.conv2d, functional.conv2d):
+        torch.testing.assert_close(convolve(input=maps, weight=weight), expected)
+        torch.testing.assert_close(convolve(weight=weight, input=maps), expected)
+    assert (maps.parts.made, maps.parts.windows) == (1, [])
+    torch.testing.assert_close(torch.conv2d(deferred(), weight=weight), expected)
 
 
 def test_convolutions_of_single_numbers_are_understood():
@@ -152,10 +163,39 @@ def test_transformed_functions_defer_too():
     torch.testing.assert_close(got, expected)
 
 
+def test_nothing_is_deferred_for_whoever_did_not_ask():
+    maps = torch.zeros(1, 1, 2, 2)
+    assert not may_defer(maps)
+    with deferring():
+        assert may_defer(maps)
+        assert not threads_answer(lambda: may_defer(maps))
+    assert not may_defer(maps)
+
+
+def threads_answer(question):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(question).result()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*is deprecated")
+@deferring()
 def test_what_follows_a_computation_gets_the_plain_form():
     maps = torch.zeros(1, 1, 2, 2)
+    assert may_defer(maps)
+    torch.func.vmap(lambda one: not_deferred(one[None]))(maps)
+    torch.func.grad(lambda maps: not_deferred(maps).sum())(maps)
+    torch.func.vmap(lambda _: not_deferred(maps), in_dims=0)(torch.zeros(2))
+    torch.func.jvp(not_deferred, (maps,), (maps,))
+    with torch.autograd.forward_ad.dual_level():
+        not_deferred(maps)
+    torch.jit.trace(not_deferred, maps, check_trace=False)
     assert may_defer(maps)
     assert not may_defer(maps.to("meta"))
     with torch.overrides.BaseTorchFunctionMode():
         assert not may_defer(maps)
     assert torch.compile(lambda maps: maps + may_defer(maps), backend="eager")(maps).sum() == 0
+
+
+def not_deferred(maps):
+    assert not may_defer(maps)
+    return maps + 1

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
+from torch.utils.checkpoint import checkpoint
 
 from lookwider.layers.l2_norm import L2Norm, squared_lengths
 
@@ -138,6 +139,36 @@ def test_half_precision_never_holds_scores_of_features_that_were_not_normalised(
     nn.init.ones_(classifier.weight)
     scores = classifier.half()(norm(features, deferred=True))
     torch.testing.assert_close(scores, torch.full((1, 1, 2, 2), 160.0).half())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("spatial", [True, False])
+def test_convolved_without_gradients_first_it_has_all_gradients_afterwards(mode, spatial):
+    torch.manual_seed(0)
+    norm, classifier = L2Norm(6, across_spatial=spatial).double(), nn.Conv2d(6, 4, 1).double()
+    maps = torch.randn(2, 6, 5, 7, dtype=torch.float64, requires_grad=True)
+    inputs = [maps, norm.scale, *classifier.parameters()]
+    deferred = norm(maps, deferred=True)
+    with mode():
+        first = classifier(deferred)
+    second, plain = classifier(deferred), classifier(norm(maps))
+    torch.testing.assert_close(first.clone(), plain.detach(), rtol=1e-12, atol=1e-12)
+    got, expected = (torch.autograd.grad((y**3).sum(), inputs) for y in (second, plain))
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    assert deferred._map is None
+
+
+def test_a_classifier_that_is_computed_again_has_the_same_gradients():
+    torch.manual_seed(0)
+    norm, classifier = L2Norm(6).double(), nn.Conv2d(6, 4, 1).double()
+    maps = torch.randn(2, 6, 5, 7, dtype=torch.float64, requires_grad=True)
+    found = []
+    for deferred in (True, False):
+        scores = checkpoint(classifier, norm(maps, deferred=deferred), use_reentrant=False)
+        found.append(torch.autograd.grad((scores**3).sum(), [maps, norm.scale]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("axes", [(1,), (1, 2, 3)])

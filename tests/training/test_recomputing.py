@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import types
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from lookwider.backbones.chain import ChainBackbone
 from lookwider.errors import ConfigError
 from lookwider.layers.modes import evaluating
 from lookwider.training import run
-from lookwider.training.recomputing import recomputed, recomputed_activations, stages
+from lookwider.training.recomputing import blocks, recomputed, recomputed_activations, stages
 
 TRUNKS = {
     "resnet18": {},
@@ -121,6 +123,55 @@ def test_copies_made_meanwhile_compute_with_their_own_weights():
     with evaluating(trunk), torch.no_grad():
         outside = trunk(images)
     assert all(torch.equal(one, two) for one, two in zip(inside, outside, strict=True))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16"])
+def test_gradients_are_computed_as_often_as_they_are_asked_for(name):
+    torch.manual_seed(0)
+    trunk = create_backbone(name).train()
+    other, images = copy.deepcopy(trunk), torch.randn(2, 3, 48, 48)
+    first, *_ = trunk.parameters()
+    found = []
+    for network, again in ((trunk, nullcontext()), (other, recomputed_activations(other))):
+        first, *_ = network.parameters()
+        torch.manual_seed(7)
+        with again:
+            total = (network(images)[-1] ** 2).mean()
+        twice = [torch.autograd.grad(total, first, retain_graph=True)[0] for _ in range(2)]
+        (slope,) = torch.autograd.grad(total, first, create_graph=True)
+        (curve,) = torch.autograd.grad((slope**2).sum(), first)
+        found.append([*twice, curve, *(buffer.clone() for buffer in network.buffers())])
+    assert found[0][2].any()
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_a_forward_method_of_an_instance_is_called_and_comes_back():
+    torch.manual_seed(0)
+    trunks = create_backbone("resnet18").eval(), create_backbone("vgg16").eval()
+    changed = blocks(trunks[0])[0], trunks[1]
+    for trunk, part in zip(trunks, changed, strict=True):
+        images, first = torch.randn(1, 3, 33, 33), next(iter(trunk.parameters()))
+        plain = trunk(images)[-1]
+        part.forward = types.MethodType(twice_as_large, part)
+        expected = trunk(images)[-1]
+        own = vars(part)["forward"]
+        assert not torch.allclose(expected, plain)
+        with recomputed_activations(trunk):
+            found = trunk(images)[-1]
+            with recomputed_activations(trunk):
+                inside = trunk(images)[-1]
+            assert vars(part)["forward"] is not own
+            copied = copy.deepcopy(trunk)
+            first.data.zero_()
+            assert torch.equal(copied(images)[-1], expected)
+        assert vars(part)["forward"] is own
+        for maps in (found, inside):
+            assert torch.equal(maps, expected)
+
+
+def twice_as_large(module, images):
+    found = type(module).forward(module, images)
+    return 2 * found if isinstance(found, Tensor) else tuple(2 * maps for maps in found)
 
 
 def test_stages_end_at_poolings_and_at_the_maps_asked_for():

@@ -13,7 +13,8 @@ from tests.training import tiny
 
 from lookwider.data import open_dataset
 from lookwider.preprocessing import IMAGENET
-from lookwider.training import logs, run
+from lookwider.training import keeping, logs, run
+from lookwider.training.keeping import KeepRun
 from lookwider.training.logs import MetricsTable, RunLog, read_metrics
 from lookwider.training.throughput import loading_advice, loading_rate, needed_workers
 
@@ -70,6 +71,38 @@ def test_the_share_of_waiting_leaves_out_the_first_batch(tmp_path: Path, monkeyp
     (row,) = read_metrics(log.table.path)
     assert float(row["data_wait"]) == pytest.approx(51 / 57, rel=1e-5)
     assert 0.05 < float(row["memory"]) < 500
+
+
+def test_saving_is_not_waiting(tmp_path: Path, monkeypatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(keeping, "rotate", lambda run: None)
+    log = RunLog(MetricsTable(tmp_path / "metrics.csv"), every=3, batch_size=4, samples=8)
+
+    def save_checkpoint(path: Path, storage_options: object) -> None:
+        clock.now += 100.0
+
+    keep = KeepRun(
+        tmp_path, max_steps=3, val_every=None, save_every=1, log=log,
+        stop=SimpleNamespace(signal=None, listen=lambda: None),
+        console=Console(quiet=True), protocol={},
+    )  # fmt: skip
+    trainer, task = Steps(), SimpleNamespace()
+    trainer.save_checkpoint = save_checkpoint
+    trainer.strategy = SimpleNamespace(barrier=lambda name: None)
+    log.on_train_start(trainer, task)
+    for batch in range(3):
+        clock.now += 1.0
+        log.on_train_batch_start(trainer, task, None, batch)
+        clock.now += 3.0
+        trainer.global_step += 1
+        log.on_train_batch_end(trainer, task, {"loss": torch.tensor(1.0)}, None, batch)
+        keep.on_train_batch_end(trainer, task, None, None, batch)
+    assert keep.saved_step == 3
+    assert log.data_wait() == pytest.approx(2 / 11)
+    (row,) = read_metrics(log.table.path)
+    assert float(row["data_wait"]) == pytest.approx(0.25)
+    assert float(row["images_per_second"]) == pytest.approx(1.0)
 
 
 def test_a_run_tells_its_share_of_waiting(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from lookwider.engine.parts import inference_dtype
 from lookwider.kernels.switches import without
+from lookwider.kernels.training_convolutions import trained_convolutions
 from lookwider.layers.taps import Taps
 from lookwider.models import Segmenter
 from lookwider.scores import ScoreMap
@@ -44,6 +45,13 @@ class Form:
     def paths(self) -> Iterator[None]:
         """Use this form's paths for a while."""
         with without() if self.name == "plain" else nullcontext():
+            yield
+
+    @contextmanager
+    def training_paths(self) -> Iterator[None]:
+        """Use this form's paths for a while, convolutions of training among them."""
+        fast = self.name == "lookwider"
+        with self.paths(), trained_convolutions(self.model) if fast else nullcontext():
             yield
 
     def images(self, images: Tensor) -> Tensor:
@@ -108,7 +116,7 @@ def training_step(form: Form, images: Tensor, labels: Tensor) -> Callable[[], fl
 
     def step() -> float:
         form.model.zero_grad()
-        with form.paths():
+        with form.training_paths():
             with torch.autocast(images.device.type, form.dtype, enabled=mixed):
                 scores = form.model.scores(images)
                 loss = torch.stack([form.loss(s, labels) for s in scores.values()]).sum()

@@ -11,7 +11,7 @@ import torch
 
 from lookwider.bench.forms import Form, FormName, inference_forms, training_forms, training_step
 from lookwider.bench.machine import Rates, count_flop, measure_rates
-from lookwider.bench.memory import extra_memory
+from lookwider.bench.memory import extra_memory, keeping_freed_memory
 from lookwider.bench.result import BenchResult, Comparison
 from lookwider.bench.stages import STAGES, WHOLE, Work, prepare, write_picture
 from lookwider.bench.timing import interleaved
@@ -56,7 +56,8 @@ def bench(
         tell: called with a few words now and then.
 
     Raises:
-        ConfigError: a number is not positive.
+        ConfigError: a number is not positive, the dtype is another, or the model cannot be compared
+            in this way.
         LookwiderError: the memory is not enough.
     """
     for name, number in {
@@ -66,9 +67,11 @@ def bench(
     }.items():
         if number < 1:
             raise ConfigError(f"got {name}={number}, expected at least 1")
+    _check(model, dtype)
     height, width = size
     with (
         using_threads(threads),
+        keeping_freed_memory(),
         memory_advice(f"a batch of {batch} x {height} x {width}"),
         tempfile.TemporaryDirectory() as folder,
     ):
@@ -88,7 +91,7 @@ def bench(
     largest = plain.scores.scores.float().abs().max().item()
     gap = (fast.scores.scores.float() - plain.scores.scores.float()).abs().max().item()
     return BenchResult(
-        network=" on ".join(str(model.architecture[key]) for key in ("name", "backbone")),
+        network=_name(model),
         size=size,
         num_classes=model.num_classes,
         batch=batch,
@@ -99,6 +102,33 @@ def bench(
         comparisons=tuple(comparisons),
         difference=gap / largest if largest else gap,
         agreement=(fast.labels == plain.labels).double().mean().item(),
+    )
+
+
+def _check(model: Segmenter, dtype: torch.dtype) -> None:
+    """Raise a `ConfigError` where the two forms cannot be made of a model."""
+    if dtype not in (torch.float32, torch.bfloat16):
+        raise ConfigError(f"got dtype={dtype}, expected torch.float32 or torch.bfloat16")
+    if model.compiled is not None:
+        raise ConfigError(
+            "got a model compiled for inference, whose plain form is gone; give the model that it "
+            "was compiled from"
+        )
+    weights = {parameter.dtype for parameter in model.parameters()}
+    if weights != {torch.float32}:
+        names = ", ".join(sorted(map(str, weights)))
+        raise ConfigError(
+            f"got weights of {names}, expected torch.float32: use model.float(), and dtype={dtype} "
+            "for what to compute in"
+        )
+
+
+def _name(model: Segmenter) -> str:
+    """Return what the network is, in words; of one put together by hand its trunk's class."""
+    known = [model.architecture.get(key) for key in ("name", "backbone")]
+    return (
+        " on ".join(str(word) for word in known if word is not None)
+        or f"network on {type(model.backbone).__name__}"
     )
 
 

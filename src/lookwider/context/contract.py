@@ -52,7 +52,8 @@ class Context(Protocol):
     ) -> Features:
         """Return the features with what the context adds to each place.
 
-        A fused map of 1 x 1 cells holds for every place: it is never replicated.
+        A fused map of 1 x 1 cells holds for every place: it is never replicated. Within
+        `lookwider.layers.deferred.deferring` a fused map may be deferred.
         """
         ...
 

@@ -115,6 +115,6 @@ class GlobalContext(nn.Module):
 
 def _normalised(norm: nn.Module, maps: Tensor) -> Tensor:
     """Return normalised maps, deferred if possible: a classifier's scores are divided instead."""
-    deferred = isinstance(norm, L2Norm) and may_defer(maps) and enabled("heads")
+    deferred = type(norm) is L2Norm and may_defer(maps) and enabled("heads")
     normalised: Tensor = norm(maps, deferred=True) if deferred else norm(maps)
     return normalised

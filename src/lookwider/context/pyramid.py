@@ -29,8 +29,8 @@ from lookwider.layers.region_sums import Place
 class PyramidContext(nn.Module):
     """Concatenate to the last map what grids of regions say of the whole picture.
 
-    The concatenation is deferred: a convolution of it is computed from its parts, and it is only
-    made for whoever looks at it.
+    For heads that convolve it the concatenation is deferred: their convolution is computed from
+    its parts, and it is never made.
 
     Args:
         channels: widths of the trunk's maps; the last one is pooled, the others pass unchanged.

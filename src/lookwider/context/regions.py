@@ -12,7 +12,7 @@ from torch import Tensor
 from lookwider.errors import LookwiderError
 from lookwider.kernels.regions import region_maxima_in_one_pass, region_sums_in_one_pass
 from lookwider.kernels.switches import enabled
-from lookwider.layers.deferred import may_defer
+from lookwider.layers.deferred import is_unobserved
 from lookwider.layers.region_sums import (
     Place,
     check_place,
@@ -139,7 +139,7 @@ def _pooling_function(
     features: Tensor, pooling: Pooling
 ) -> Callable[[Tensor, Sequence[int], Place], tuple[Tensor, ...]]:
     """Return what pools these features: in a single pass where that is faster and the same."""
-    fast = may_defer(features) and enabled("regions")
+    fast = is_unobserved(features) and enabled("regions")
     if pooling == "average":
         return region_sums_in_one_pass if fast and features.stride(1) == 1 else region_sums
     recorded = torch.is_grad_enabled() and features.requires_grad

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import has_torch_function
 
+from lookwider.engine.prepared import Prepared
 from lookwider.kernels.mkldnn import fused_convolution, mkldnn_enabled, packed_weight
 from lookwider.kernels.pyramid import PyramidParts, convolved_grids, tap_weights
 from lookwider.kernels.switches import enabled
@@ -17,21 +18,20 @@ from lookwider.kernels.winograd import (
     winograd_pays,
     winograd_weight,
 )
-from lookwider.layers.deferred import DeferredMap, Window
+from lookwider.layers.deferred import DeferredMap, Window, is_unobserved
 
 WIDE, SLICES = 2048, 4
 """Input channels from which on windows of several cells are convolved in slices: oneDNN's kernels
 lose a third of their speed on such weights."""
-
-PREPARED = ("_packed", "_transformed", "_shares")
 
 
 class FusedConv2d(nn.Conv2d):
     """``relu(convolution + residual)`` for inference, by the fastest way that is there.
 
     The weights are ordinary ones, to which PyTorch's own convolution is applied wherever no
-    faster way is. What is prepared of them is made when it is first used, never stored, and not
-    made again when the weights change.
+    faster way is. What is prepared of them is made when it is first used, never stored, and made
+    again when they were changed in place or replaced, but not after a write through ``.data``,
+    which PyTorch does not count: call `forget_prepared` then.
 
     Args:
         convolution: whose geometry it has.
@@ -41,9 +41,7 @@ class FusedConv2d(nn.Conv2d):
         winograd: by Winograd's algorithm: where it is faster (None), wherever it can be, or never.
     """
 
-    _packed: tuple[torch.Size, tuple[Tensor, ...]] | None
-    _transformed: Tensor | None
-    _shares: tuple[FusedConv2d, list[Tensor]] | None  # a tuple: its weights are not listed here
+    _prepared: Prepared | None
 
     def __init__(
         self,
@@ -67,16 +65,17 @@ class FusedConv2d(nn.Conv2d):
         self.training = False
         self.forget_prepared()
 
-    def forward(self, maps: Tensor, residual: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the convolution, plus the residual, rectified on request.
 
         Shape:
             (N, C, h, w) -> (N, O, h', w'), as the residual.
         """
+        maps = input
         if maps.dtype != self.weight.dtype:  # after a normalisation that autocast widened
             maps = maps.to(self.weight.dtype)
         if isinstance(maps, DeferredMap):
-            if isinstance(maps.parts, PyramidParts) and self._is_plain_window():
+            if isinstance(maps.parts, PyramidParts) and self._may_prepare():
                 return self._of_pyramid(maps.parts, residual)
             return self._plain(maps, residual)
         if not self._may_fuse(maps, residual):
@@ -97,23 +96,40 @@ class FusedConv2d(nn.Conv2d):
         given = (maps,) if residual is None else (maps, residual)
         return (
             enabled("engine")
-            and self._is_plain_window()
-            and not torch.compiler.is_compiling()
+            and self._may_prepare()
             and all(
                 type(t) is Tensor
                 and t.device.type == "cpu"
                 and t.dtype == self.weight.dtype
                 and t.numel() > 0
                 and not (t.requires_grad and torch.is_grad_enabled())
+                and is_unobserved(t)
                 for t in given
             )
-            and not has_torch_function(given)
             and maps.dim() == 4
             and (residual is None or tuple(residual.shape) == self._shape(maps))
         )
 
-    def _is_plain_window(self) -> bool:
-        return self.padding_mode == "zeros" and not isinstance(self.padding, str)
+    def _may_prepare(self) -> bool:
+        """Whether nothing follows what is computed of the weights, and the window is a plain one.
+
+        Derivatives in the weights must not end at what was prepared of them.
+        """
+        return (
+            self.padding_mode == "zeros"
+            and not isinstance(self.padding, str)
+            and not (torch.is_grad_enabled() and any(t.requires_grad for t in self._weights()))
+            and all(is_unobserved(t) for t in self._weights())
+        )
+
+    def _weights(self) -> list[Tensor]:
+        return [self.weight] if self.bias is None else [self.weight, self.bias]
+
+    def _prepared_now(self) -> Prepared:
+        prepared = self._prepared
+        if prepared is None or not prepared.is_of(self._weights()):
+            prepared = self._prepared = Prepared(self._weights())
+        return prepared
 
     @property
     def _window(self) -> Window:
@@ -150,11 +166,12 @@ class FusedConv2d(nn.Conv2d):
         )
 
     def _winograd(self, maps: Tensor, residual: Tensor | None) -> Tensor:
-        if self._transformed is None:
-            self._transformed = winograd_weight(self.weight)
+        prepared = self._prepared_now()
+        if prepared.transformed is None:
+            prepared.transformed = winograd_weight(self.weight)
         found = winograd_convolution(
             maps,
-            self._transformed,
+            prepared.transformed,
             self.bias,
             dilation=self.dilation[0],
             relu=self.relu and residual is None,
@@ -162,7 +179,7 @@ class FusedConv2d(nn.Conv2d):
         return found if residual is None else _finished(found, residual, relu=self.relu)
 
     def _fused(self, maps: Tensor, residual: Tensor | None) -> Tensor:
-        window, weights = self._window, self._weights(maps)
+        window, weights = self._window, self._packed_for(maps)
         if residual is not None and self.groups > 1:  # which the operators do not add to
             found = fused_convolution(maps, weights[0], self.bias, window, self.groups)
             return _finished(found, residual, relu=self.relu)
@@ -179,15 +196,16 @@ class FusedConv2d(nn.Conv2d):
         assert total is not None
         return total
 
-    def _weights(self, maps: Tensor) -> tuple[Tensor, ...]:
+    def _packed_for(self, maps: Tensor) -> tuple[Tensor, ...]:
         """Return the weights, packed for maps of a size that comes twice in a row."""
-        packed = self._packed
+        prepared = self._prepared_now()
+        packed = prepared.packed
         if packed is not None and packed[0] == maps.shape and packed[1]:
             return packed[1]
         wide = self.in_channels >= WIDE and self.kernel_size != (1, 1) and self.groups == 1
         parts = self.weight.chunk(SLICES, dim=1) if wide else (self.weight,)
         if packed is None or packed[0] != maps.shape:
-            self._packed = (maps.shape, ())
+            prepared.packed = (maps.shape, ())
             return parts
         count, _, height, width = maps.shape
         ready = tuple(
@@ -199,30 +217,36 @@ class FusedConv2d(nn.Conv2d):
             )
             for part in parts
         )
-        self._packed = (maps.shape, ready)
+        prepared.packed = (maps.shape, ready)
         return ready
 
     def _of_pyramid(self, parts: PyramidParts, residual: Tensor | None) -> Tensor:
         """Convolve the map alone, and add the grids' share, computed on their few cells."""
-        if self._shares is None:
-            widths = [int(part.shape[1]) for part in (parts.maps, *parts.grids)]
-            own, *grids = torch.split(self.weight, widths, dim=1)
-            convolution = FusedConv2d(
-                self, own.contiguous(), self.bias, relu=self.relu, winograd=self.winograd
-            )
-            convolution.in_channels = widths[0]
-            taps = [tap_weights(part).contiguous() for part in grids]
-            self._shares = (convolution, taps)
-        convolution, taps = self._shares
+        prepared = self._prepared_now()
+        if prepared.shares is None:
+            prepared.shares = self._split([parts.maps, *parts.grids])
+        convolution, taps = prepared.shares
         of_grids = convolved_grids(parts.grids, taps, parts.spread, self._window)
         found: Tensor = convolution(
             parts.maps, of_grids if residual is None else of_grids + residual
         )
         return found
 
+    @torch.no_grad()
+    def _split(self, parts: Sequence[Tensor]) -> tuple[FusedConv2d, list[Tensor]]:
+        # made in inference mode, they could not be used where gradients reach the image
+        with torch.inference_mode(mode=False):
+            widths = [int(part.shape[1]) for part in parts]
+            own, *grids = torch.split(self.weight, widths, dim=1)
+            convolution = FusedConv2d(
+                self, own.contiguous(), self.bias, relu=self.relu, winograd=self.winograd
+            )
+            convolution.in_channels = widths[0]
+            return convolution, [tap_weights(part).contiguous() for part in grids]
+
     def forget_prepared(self) -> None:
         """Prepare the weights again when they are next used."""
-        self._packed = self._transformed = self._shares = None
+        self._prepared = None
 
     def _apply(self, fn: Any, recurse: bool = True) -> FusedConv2d:
         """Move or convert the weights, of which all is then prepared again."""
@@ -232,7 +256,7 @@ class FusedConv2d(nn.Conv2d):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is prepared, which cannot be stored."""
-        return {**vars(self), **dict.fromkeys(PREPARED)}
+        return {**vars(self), "_prepared": None}
 
     def extra_repr(self) -> str:
         """Show the convolution and what is fused into it."""

@@ -14,6 +14,7 @@ from lookwider.engine.convolution import FusedConv2d
 from lookwider.engine.graphs import (
     Kind,
     has_hooks,
+    input_of,
     kind_of,
     replace_module,
     split_norms,
@@ -92,18 +93,21 @@ def _alone(module: nn.Module, winograd: bool | None) -> nn.Module:
 def _fuse(network: fx.GraphModule, winograd: bool | None) -> None:
     modules = dict(network.named_modules())
     for node in list(network.graph.nodes):
-        if kind_of(node, modules) == "nothing":
-            node.replace_all_uses_with(node.args[0])
+        given = input_of(node)
+        if kind_of(node, modules) == "nothing" and given is not None:
+            node.replace_all_uses_with(given)
             network.graph.erase_node(node)
     for number, node in enumerate(list(network.graph.nodes)):
-        if kind_of(node, modules) == "convolution" and len(node.args) == 1 and not node.kwargs:
+        given = input_of(node)
+        if kind_of(node, modules) == "convolution" and given is not None:
             name = f"{node.target}_fused_{number}"
-            _fuse_one(network, node, name, modules, winograd)
+            _fuse_one(network, node, given, name, modules, winograd)
 
 
 def _fuse_one(
     network: fx.GraphModule,
     first: fx.Node,
+    given: fx.Node,
     name: str,
     modules: dict[str, nn.Module],
     winograd: bool | None,
@@ -131,7 +135,7 @@ def _fuse_one(
     network.add_submodule(
         name, FusedConv2d(convolution, weight, bias, relu=relu, winograd=winograd)
     )
-    inputs = (first.args[0],) if residual is None else (first.args[0], residual)
+    inputs = (given,) if residual is None else (given, residual)
     with network.graph.inserting_before(chain[-1]):
         fused = network.graph.call_module(name, inputs)
     chain[-1].replace_all_uses_with(fused)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 import torch
@@ -18,6 +18,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from lookwider.backbones.chain import ConvReLU
+from lookwider.engine.tracing import LAYERS
 
 Kind = Literal["convolution", "norm", "relu", "add", "nothing", "other"]
 
@@ -50,6 +51,20 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "relu_": torch.relu,
     "sub_": torch.sub,
 }
+
+
+_NEW: tuple[Any, ...] = (
+    *_RELUS,
+    *_ADDITIONS,
+    *_OUT_OF_PLACE.values(),
+    *_METHODS.values(),
+    torch.cat,
+    functional.interpolate,
+)
+_MAY_RETURN_THE_INPUT = (
+    *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout),
+    *(nn.FeatureAlphaDropout, nn.Flatten, nn.Unflatten, nn.Sequential, nn.ModuleList),
+)
 
 
 def kind_of(node: fx.Node, modules: dict[str, nn.Module]) -> Kind:
@@ -90,7 +105,7 @@ def _rewritten(network: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Mod
         replace_module(network, str(node.target), changed)
     elif node.op == "call_function" and node.kwargs.get("inplace") is True:
         node.kwargs = {**node.kwargs, "inplace": False}
-    elif node.op == "call_function" and len(node.args) > 2 and node.target is functional.dropout:
+    elif node.target is functional.dropout and node.args[3:] == (True,):
         node.args = node.args[:3]
     elif node.op == "call_function" and node.target in _OUT_OF_PLACE:
         node.target = _OUT_OF_PLACE[node.target]
@@ -99,22 +114,46 @@ def _rewritten(network: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Mod
         node.target = _METHODS[method]
     else:
         return not _changes_in_place(node)
-    _hand_on(node)
+    changed = input_of(node)
+    if changed is None:
+        return True
+    nodes = list(node.graph.nodes)
+    before, later = set(nodes[: nodes.index(node)]), nodes[nodes.index(node) + 1 :]
+    others = _sharing(changed, before, modules) - {changed}
+    if changed.op == "get_attr" or any(user in later for one in others for user in one.users):
+        return False  # what else shows the change would not show it as a new value
+    for user in later:
+        user.replace_input_with(changed, node)
     return True
 
 
-def _hand_on(node: fx.Node) -> None:
-    """Let what comes after a change use the changed value."""
-    changed = node.args[0] if node.args else node.kwargs.get("input")
-    if not isinstance(changed, fx.Node):
-        return
-    later, seen = [], False
-    for other in node.graph.nodes:
-        if seen and other in changed.users:
-            later.append(other)
-        seen = seen or other is node
-    for user in later:
-        user.replace_input_with(changed, node)
+def input_of(node: fx.Node) -> fx.Node | None:
+    """Return the first argument of a node, by its place or as ``input``, if it is a node."""
+    found = node.args[0] if node.args else node.kwargs.get("input")
+    return found if isinstance(found, fx.Node) else None
+
+
+def _sharing(
+    node: fx.Node, before: Collection[fx.Node], modules: dict[str, nn.Module]
+) -> set[fx.Node]:
+    """Return all of some nodes that may share memory with one, as parts or views of it."""
+    found, ahead = {node}, [node]
+    while ahead:
+        one = ahead.pop()
+        near = [user for user in one.users if user in before and not _is_new(user, modules)]
+        near += [] if _is_new(one, modules) else one.all_input_nodes
+        ahead += [other for other in near if other not in found]
+        found.update(near)
+    return found
+
+
+def _is_new(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether a node's value surely shares no memory with what it is computed from."""
+    if node.op == "call_module":
+        kind = type(modules.get(str(node.target)))
+        known = kind in LAYERS or kind.__module__.startswith("torch.nn.modules")
+        return known and kind not in _MAY_RETURN_THE_INPUT
+    return node.op == "call_function" and node.target in _NEW
 
 
 def _changes_in_place(node: fx.Node) -> bool:
@@ -154,7 +193,7 @@ def split_norms(network: fx.GraphModule) -> None:
         network.add_submodule(f"{name}_norm", norm.eval())
         network.add_submodule(f"{name}_act", module.act)
         with network.graph.inserting_before(node):
-            normed = network.graph.call_module(f"{name}_norm", node.args, node.kwargs)
+            normed = network.graph.call_module(f"{name}_norm", (*node.args, *node.kwargs.values()))
             act = network.graph.call_module(f"{name}_act", (normed,))
         node.replace_all_uses_with(act)
         network.graph.erase_node(node)

@@ -18,6 +18,9 @@ from lookwider.kernels.switches import enabled
 CHECKED_SIZE = (65, 49)
 """(height, width) of the noise that a rewritten part must see as before."""
 
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+"""What a network may compute in."""
+
 NEAR = 1e-3
 """Largest difference, in largest values, that is rounding: a wrong graph differs by far more."""
 
@@ -42,14 +45,23 @@ class InferenceTrunk(nn.Module):
     Args:
         original: the trunk as it was.
         trunk: what computes its maps now.
-        dtype: in which it computes.
+        dtype: in which it computes, until it is converted to another.
     """
+
+    _example: Tensor
 
     def __init__(self, original: Backbone, trunk: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.layers, self.channels, self.grids = original.layers, original.channels, original.grids
         self.preprocessing = original.preprocessing
-        self.trunk, self.dtype = trunk, dtype
+        self.trunk = trunk
+        # a buffer: converted with the trunk, as by .double()
+        self.register_buffer("_example", torch.empty(0, dtype=dtype), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which it computes."""
+        return self._example.dtype
 
     def forward(self, images: Tensor) -> Features:
         """Return the feature maps.
@@ -71,7 +83,7 @@ def compiled_parts(
     """Return parts that compute the same in evaluation mode; the originals stay as they are.
 
     Every rewritten part is run once beside the original on a small image of noise, and left out
-    where their values differ.
+    where their values differ. Under `torch.inference_mode` too the weights are ordinary tensors.
 
     Args:
         parts: of the network.
@@ -79,19 +91,21 @@ def compiled_parts(
         device: where they go.
         winograd: see `FusedConv2d`.
     """
-    plain = _copied(parts)
-    if enabled("engine"):
-        fast = Parts(*(_optimised(part, winograd) for part in _copied(parts)))
-        plain = _checked(plain, fast)
-    kept = {_place(tensor) for part in _modules(parts) for tensor in _tensors(part)}
-    for module in _modules(plain):
-        _own_tensors(module, kept)
-        module.to(device)
-        _convert(module, dtype)
-        for part in module.modules():
-            if forget := getattr(part, "forget_prepared", None):
-                forget()
-    return Parts(InferenceTrunk(parts.backbone, _module(plain.backbone), dtype), *plain[1:])
+    with torch.inference_mode(mode=False), torch.no_grad():
+        plain = _copied(parts)
+        if enabled("engine"):
+            fast = map(_optimised, _copied(parts), plain, [winograd] * len(plain))
+            plain = _checked(plain, Parts(*fast))
+        kept = {_place(tensor) for part in _modules(parts) for tensor in _tensors(part)}
+        for module in _modules(plain):
+            _own_tensors(module, kept)
+            module.to(device)
+            _convert(module, dtype)
+            for part in module.modules():
+                if forget := getattr(part, "forget_prepared", None):
+                    forget()
+        trunk = InferenceTrunk(parts.backbone, _module(plain.backbone), dtype).to(device)
+        return Parts(trunk, *plain[1:])
 
 
 def inference_dtype(
@@ -119,9 +133,9 @@ def inference_dtype(
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else own
         fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
         return torch.bfloat16 if fast else own
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+    if dtype not in DTYPES:
         raise ConfigError(
-            f"got dtype {dtype!r}, expected torch.float32, torch.bfloat16, 'auto' or None"
+            f"got dtype {dtype!r}, expected {', '.join(map(str, DTYPES))}, 'auto' or None"
         )
     return dtype
 
@@ -135,10 +149,14 @@ def _copied(parts: Parts) -> Parts:
     return copies
 
 
-def _optimised(part: Any, winograd: bool | None) -> Any:
+def _optimised(part: Any, plain: Any, winograd: bool | None) -> Any:
+    """Return a rewritten part; the plain one where that fails."""
     if isinstance(part, dict):
-        return {name: optimised(head, winograd=winograd) for name, head in part.items()}
-    return optimised(part, winograd=winograd)
+        return {name: _optimised(head, plain[name], winograd) for name, head in part.items()}
+    try:
+        return optimised(part, winograd=winograd)
+    except Exception:  # code that nobody has tried: whatever is wrong, the part itself is right
+        return plain
 
 
 def _checked(plain: Parts, fast: Parts) -> Parts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lookwider.kernels.compiled_labels import ordered
 from lookwider.kernels.compiling import compiled
 
 Floats = NDArray[np.float32]
@@ -47,12 +48,6 @@ def exponentials(values: Floats, powers: Codes, count: int) -> None:
     scales = powers.view(np.float32)
     for place in range(count):
         values[place] *= scales[place]
-
-
-@compiled()
-def ordered(bits: np.int32) -> np.int32:
-    """Map a float's bits to an integer in the order of the floats, whose maxima are vectorised."""
-    return np.int32(bits ^ np.int32(np.int32(bits >> 31) & np.int32(0x7FFFFFFF)))
 
 
 @compiled()

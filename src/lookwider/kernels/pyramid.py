@@ -84,7 +84,8 @@ def tap_weights(weight: Tensor) -> Tensor:
     Shape:
         (O, C, kh, kw) -> (O * kh * kw, C).
     """
-    return weight.permute(0, 2, 3, 1).reshape(-1, weight.shape[1])
+    outputs, channels, height, width = weight.shape
+    return weight.permute(0, 2, 3, 1).reshape(outputs * height * width, channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,8 @@ def convolved_grids(
     channels = int(taps[0].shape[0]) // (window.kernel[0] * window.kernel[1])
     with full_precision(mixed.device):
         total = torch.matmul(rows, mixed).to(torch.result_type(grids[0], taps[0]))
-    return total.view(len(total), len(rows), -1, channels).permute(0, 3, 1, 2)
+    width = int(total.shape[2]) // channels
+    return total.view(len(total), len(rows), width, channels).permute(0, 3, 1, 2)
 
 
 def _factors(
@@ -189,13 +191,15 @@ def _factors(
     """
     mixed = []
     for grid, weights in zip(grids, taps, strict=True):
-        count, _, height, width = grid.shape
-        cells = grid.permute(0, 2, 3, 1).reshape(count * height * width, -1)
+        count, channels, height, width = grid.shape
+        down, right = window.kernel
+        outputs = len(weights) // (down * right)
+        cells = grid.permute(0, 2, 3, 1).reshape(count * height * width, channels)
         products = cells @ weights.T  # (N * b * b, O * kh * kw)
         wide = torch.promote_types(products.dtype, torch.float32)
-        products = products.view(count, height, width, -1, *window.kernel)
+        products = products.view(count, height, width, outputs, down, right)
         products = products.permute(0, 1, 4, 2, 5, 3).to(wide)  # (N, b, kh, b, kw, O)
-        products = products.reshape(count, height * window.kernel[0], width * window.kernel[1], -1)
+        products = products.reshape(count, height * down, width * right, outputs)
         with full_precision(grid.device):
             cols = _columns(spread, window, width, wide, grid.device)
             mixed.append(torch.matmul(cols, products).flatten(2))

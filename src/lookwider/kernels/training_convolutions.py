@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lookwider.kernels.switches import enabled
-from lookwider.layers.modes import full_precision
+from lookwider.layers.deferred import is_unobserved
+from lookwider.layers.modes import computed_in, full_precision
 
 Pair = tuple[int, int]
 
@@ -61,7 +62,8 @@ def trained_conv2d(
         (1, 3, 4, 4)
     """
     moves = not isinstance(padding, str) and groups == 1 and _pair(stride) == (1, 1)
-    if moves and _gradients_wanted(maps, weight) and enabled("training"):
+    fits = maps.dim() == weight.dim() == 4 and maps.shape[1] == weight.shape[1]
+    if moves and fits and _gradients_wanted(maps, weight) and enabled("training"):
         assert not isinstance(padding, str)
         padding, dilation = _pair(padding), _pair(dilation)
         kernel = (int(weight.shape[2]), int(weight.shape[3]))
@@ -69,7 +71,7 @@ def trained_conv2d(
             if padding == (0, 0) and weight.numel() >= POINTWISE_WEIGHTS:
                 cells = functional.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), bias)
                 return cells.permute(0, 3, 1, 2)
-        elif _own_form(_computed_in(maps), int(weight.shape[1])):
+        elif _own_form(computed_in(maps), int(weight.shape[1])):
             return _wide(maps, weight, bias, padding, dilation)
     return functional.conv2d(maps, weight, bias, stride, padding, dilation, groups)
 
@@ -79,7 +81,7 @@ def trained_convolutions(model: nn.Module) -> Iterator[None]:
     """Let a model's convolutions be `trained_conv2d` for a while.
 
     Names, weights and hooks stay. Only layers that could gain by it are touched, and of those the
-    ones that a subclass computes in its own way are not.
+    ones that a subclass or an instance computes in its own way are not.
 
     Args:
         model: any network.
@@ -89,6 +91,7 @@ def trained_convolutions(model: nn.Module) -> Iterator[None]:
         for module in model.modules()
         if isinstance(module, nn.Conv2d)
         and type(module)._conv_forward is nn.Conv2d._conv_forward
+        and "_conv_forward" not in vars(module)
         and module.padding_mode == "zeros"
         and module.groups == 1
         and module.weight.numel() >= POINTWISE_WEIGHTS
@@ -194,9 +197,9 @@ class _WideConvolution(torch.autograd.Function):
 def _wide(
     maps: Tensor, weight: Tensor, bias: Tensor | None, padding: Pair, dilation: Pair
 ) -> Tensor:
-    dtype = _computed_in(maps)  # as autocast would, which a Function does not see
-    maps, weight = maps.to(dtype), weight.to(dtype)
-    bias = None if bias is None else bias.to(dtype)
+    # as autocast would, which a Function does not see
+    maps, weight = maps.to(computed_in(maps)), weight.to(computed_in(weight))
+    bias = None if bias is None else bias.to(computed_in(bias))
     with full_precision(maps.device):
         return cast(Tensor, _WideConvolution.apply(maps, weight, bias, padding, dilation))
 
@@ -222,19 +225,12 @@ def _backward(
 def _gradients_wanted(maps: Tensor, weight: Tensor) -> bool:
     """Whether gradients will be computed, on a processor, in channels-last memory."""
     return (
-        not torch.compiler.is_compiling()
-        and torch.is_grad_enabled()
-        and type(maps) in (Tensor, nn.Parameter)  # first: a deferred map computes itself
+        torch.is_grad_enabled()
+        and is_unobserved(maps)  # first: a deferred map computes itself
         and (maps.requires_grad or weight.requires_grad)
         and maps.device.type == "cpu"
-        and maps.dim() == 4
         and maps.is_contiguous(memory_format=torch.channels_last)
     )
-
-
-def _computed_in(maps: Tensor) -> torch.dtype:
-    device = maps.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else maps.dtype
 
 
 def _own_form(dtype: torch.dtype, channels: int) -> bool:

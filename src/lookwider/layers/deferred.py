@@ -6,12 +6,15 @@ it. Where that layer can be computed from the parts, the map itself is never nee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, final
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import has_torch_function
 from torch.utils._pytree import tree_map_only
 
@@ -66,8 +69,12 @@ class DeferredMap(Tensor):
     """A map of which only the convolutions may ever be computed.
 
     It is a tensor to whoever uses it: every function but a convolution puts it together first,
-    and from then on it is an ordinary tensor to convolutions too, so that gradients with respect
-    to it can be asked for as of any other.
+    and from then on it is an ordinary tensor to convolutions too.
+
+    Only functions of PyTorch are told of it. What takes it from C++, as
+    `torch.autograd.Function.apply` and hooks of backward passes do, would lose its gradients, and
+    gradients with respect to it are those of whoever put it together. So it is only given to layers
+    that are known to convolve it and that nothing watches, see `deferring`.
 
     Attributes:
         parts: what it is put together from.
@@ -105,7 +112,8 @@ class DeferredMap(Tensor):
         with torch._C.DisableTorchFunctionSubclass():
             if func in _KNOWN:
                 return func(*args, **kwargs)
-            if func is torch.conv2d and isinstance(args[0], cls) and args[0]._map is None:
+            deferred = args[0] if args else None  # not of a map that is given by its name
+            if func is torch.conv2d and isinstance(deferred, cls) and deferred._map is None:
                 found = _convolved(*args, **kwargs)
                 if found is not None:
                     return found
@@ -125,13 +133,38 @@ class DeferredMap(Tensor):
         return self._map
 
 
-def may_defer(maps: Tensor) -> bool:
-    """Whether a map may be deferred: nothing follows the computation step by step.
+_deferring: ContextVar[bool] = ContextVar("deferring", default=False)
 
-    Receptive fields are traced, and networks compiled and exported, in the plain form.
+
+@contextmanager
+def deferring() -> Iterator[None]:
+    """Let maps be deferred for a while, in this thread.
+
+    For whoever hands them to layers that convolve them: everybody else gets ordinary tensors.
+    """
+    token = _deferring.set(True)
+    try:
+        yield
+    finally:
+        _deferring.reset(token)
+
+
+def may_defer(maps: Tensor) -> bool:
+    """Whether a map may be deferred: within `deferring`, where the computation `is_unobserved`."""
+    return _deferring.get() and is_unobserved(maps)
+
+
+def is_unobserved(maps: Tensor) -> bool:
+    """Whether nothing follows what is computed of a map step by step.
+
+    Receptive fields are traced, networks compiled and exported, and functions transformed
+    (`torch.func`, forward-mode derivatives) in the plain form.
     """
     return (
         not torch.compiler.is_compiling()
+        and not torch._C._is_tracing()
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
         and type(maps) in (Tensor, torch.nn.Parameter)
         and maps.device.type != "meta"
         and not has_torch_function((maps,))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lookwider.layers.deferred import DeferredMap, Window
+from lookwider.layers.modes import computed_in
 
 
 class L2Norm(nn.Module):
@@ -64,7 +64,7 @@ class L2Norm(nn.Module):
             (N, C, h, w) -> (N, C, h, w), in the dtype of the features.
         """
         parts = NormalisedParts(features, self.scale, self.axes, self.eps)
-        return DeferredMap(parts) if deferred else parts.put_together()
+        return DeferredMap(parts.with_lengths()) if deferred else parts.put_together()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,24 @@ class NormalisedParts:
         scale: of each channel (C,), or (1,) of all.
         axes: over which a length is taken: (1,) at every place, (1, 2, 3) of the whole map.
         eps: added to the squared length, inside the root.
+        inverse_length: 1 / |x|, in float32 at least: (N, 1, h, w), or (N, 1, 1, 1) of the whole
+            map; None where it is not needed before the features are divided.
     """
 
     features: Tensor
     scale: Tensor
     axes: tuple[int, ...]
     eps: float
+    inverse_length: Tensor | None = None
+
+    def with_lengths(self) -> NormalisedParts:
+        """Return the same with the lengths, once for all convolutions.
+
+        They are computed here and not by the first convolution: then, as for the map itself, their
+        gradients are recorded, or not, by the mode in which the map is deferred.
+        """
+        inverse = (squared_lengths(self.features, self.axes) + self.eps).rsqrt()
+        return replace(self, inverse_length=inverse)
 
     def like(self) -> tuple[Tensor, tuple[int, ...]]:
         """Return the features and their shape."""
@@ -108,8 +120,8 @@ class NormalisedParts:
             (O, C, kh, kw) -> (N, O, h', w').
         """
         shared = len(self.axes) > 1
-        half = torch.float16 in (self.features.dtype, _computed_in(self.features))
-        if half or not (shared or window.is_cell):
+        half = torch.float16 in (self.features.dtype, computed_in(self.features))
+        if half or self.inverse_length is None or not (shared or window.is_cell):
             return None
         scaled = weight * self.scale[:, None, None].to(weight.dtype)
         if window == CELLS:
@@ -119,13 +131,8 @@ class NormalisedParts:
                 self.features, scaled, None, window.stride, window.padding, window.dilation
             )
         down, right = (1, 1) if shared else window.stride
-        total = scores * self._inverse_length[..., ::down, ::right]
+        total = scores * self.inverse_length[..., ::down, ::right]
         return (total if bias is None else total + bias[:, None, None]).to(scores.dtype)
-
-    @cached_property
-    def _inverse_length(self) -> Tensor:
-        """1 / |x|, in float32 at least: (N, 1, h, w), or (N, 1, 1, 1) of the whole map."""
-        return (squared_lengths(self.features, self.axes) + self.eps).rsqrt()
 
 
 CELLS = Window((1, 1))
@@ -141,7 +148,7 @@ def convolved_cells(maps: Tensor, weight: Tensor) -> Tensor:
     if maps.is_contiguous(memory_format=torch.channels_last):
         return functional.linear(maps.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
     count, _, height, width = maps.shape
-    return torch.matmul(weight, maps.flatten(2)).view(count, -1, height, width)
+    return torch.matmul(weight, maps.flatten(2)).view(count, len(weight), height, width)
 
 
 def squared_lengths(maps: Tensor, axes: tuple[int, ...] = (1,)) -> Tensor:
@@ -168,11 +175,3 @@ def squared_lengths(maps: Tensor, axes: tuple[int, ...] = (1,)) -> Tensor:
 
 _CHUNK = 2**17
 """Values whose squares stay in the cache."""
-
-
-def _computed_in(features: Tensor) -> torch.dtype:
-    """Return the dtype that a convolution of these features is computed in."""
-    kind = features.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
-    return features.dtype

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -40,6 +40,22 @@ def full_precision(device: torch.device) -> Iterator[None]:
         return
     with torch.autocast(device.type, enabled=False):
         yield
+
+
+def computed_in(maps: Tensor) -> torch.dtype:
+    """Return the dtype that a convolution or a product of a map is computed in.
+
+    Autocast leaves float64 alone.
+
+    Example:
+        >>> with torch.autocast("cpu", torch.bfloat16):
+        ...     computed_in(torch.zeros(1)), computed_in(torch.zeros(1, dtype=torch.float64))
+        (torch.bfloat16, torch.float64)
+    """
+    kind = maps.device.type
+    if maps.dtype == torch.float64 or not torch.amp.is_autocast_available(kind):
+        return maps.dtype
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else maps.dtype
 
 
 @contextmanager

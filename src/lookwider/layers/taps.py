@@ -176,11 +176,21 @@ def resample(maps: Tensor, rows: Taps, cols: Taps) -> Tensor:
     if has_torch_function((maps,)):  # receptive fields are traced through it as through one step
         result: Tensor = handle_torch_function(resample, (maps,), maps, rows, cols)
         return result
+    check_taps(maps, rows, cols)
+    return _along(_along(maps, cols, -1), rows, -2)
+
+
+def check_taps(maps: Tensor, rows: Taps, cols: Taps) -> None:
+    """Check that taps are those of maps of this size.
+
+    Raises:
+        LookwiderError: they are of another size.
+    """
     if tuple(maps.shape[-2:]) != (rows.length, cols.length):
         raise LookwiderError(
-            f"got maps of {tuple(maps.shape[-2:])}, expected {(rows.length, cols.length)}"
+            f"got maps of {tuple(maps.shape[-2:])}, expected {(rows.length, cols.length)}: make "
+            "the taps for the size of the maps"
         )
-    return _along(_along(maps, cols, -1), rows, -2)
 
 
 def _along(maps: Tensor, taps: Taps, axis: int) -> Tensor:

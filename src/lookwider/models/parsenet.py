@@ -51,6 +51,8 @@ class ParseNetHead(nn.Module):
         upsampling: onto the image; learned filters are one per class, with a bias.
     """
 
+    takes_deferred_maps = True  # see `fused_for`
+
     def __init__(
         self,
         channels: Sequence[int],

@@ -51,6 +51,7 @@ class PSPHead(nn.Module):
     """
 
     fixed_weights = 0
+    takes_deferred_maps = True  # see `fused_for`
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from lookwider.backbones import Backbone, Features
 from lookwider.classes import Classes, ClassMap
 from lookwider.context import Context, Summary
-from lookwider.engine import Parts, compiled_parts, inference_dtype
-from lookwider.errors import LookwiderError
+from lookwider.engine import InferenceTrunk, Parts, compiled_parts, inference_dtype
+from lookwider.errors import ConfigError, LookwiderError
 from lookwider.images import pixels_of, read_image
 from lookwider.layers.dense import shift_and_stitch, stitched_grid
 from lookwider.layers.modes import evaluating, half_precision
 from lookwider.layers.taps import Taps
-from lookwider.models.head import Head
+from lookwider.models.head import Head, fused_for
 from lookwider.predictions import Prediction
 from lookwider.preprocessing import Preprocessing
 from lookwider.scores import ScoreMap
@@ -49,7 +49,6 @@ class Segmenter(nn.Module):
     Attributes:
         architecture: the keywords of `create_model` that build this network again.
         class_map: how stored label values became class ids in training, once trained.
-        compiled: what it computes in, when made by `compile_for_inference`.
     """
 
     def __init__(
@@ -71,7 +70,11 @@ class Segmenter(nn.Module):
         self.class_map: ClassMap | None = None
         self.architecture: dict[str, Any] = {}
         self.training_only = training_only
-        self.compiled: torch.dtype | None = None
+
+    @property
+    def compiled(self) -> torch.dtype | None:
+        """What it computes in, when made by `compile_for_inference`."""
+        return self.backbone.dtype if isinstance(self.backbone, InferenceTrunk) else None
 
     def compile_for_inference(
         self,
@@ -94,7 +97,8 @@ class Segmenter(nn.Module):
                 (None), wherever it can be (True), or never.
 
         Raises:
-            ConfigError: the dtype is none to compute in.
+            ConfigError: the dtype is none to compute in; or this network is compiled already, and
+                would have to be compiled otherwise.
 
         Example:
             >>> from lookwider import create_model
@@ -103,10 +107,14 @@ class Segmenter(nn.Module):
             torch.Size([1, 21, 37, 50])
         """
         where = self.device if device is None else torch.device(device)
-        own = next(self.parameters()).dtype
-        precision = inference_dtype(dtype, own, where)
-        if self.compiled == precision and where == self.device and winograd is None:
-            return self
+        precision = inference_dtype(dtype, self.compiled or next(self.parameters()).dtype, where)
+        if self.compiled is not None:
+            if precision != self.compiled or winograd is not None:
+                raise ConfigError(
+                    f"got dtype={dtype}, winograd={winograd} for a network that is compiled to "
+                    f"{self.compiled} already, expected both None; compile the original"
+                )
+            return self if where == self.device else copy.deepcopy(self).to(where)
         heads = {name: h for name, h in self.heads.items() if name not in self.training_only}
         parts = compiled_parts(
             Parts(self.backbone, self.context, heads),
@@ -116,8 +124,7 @@ class Segmenter(nn.Module):
         )
         fast = Segmenter(*parts, classes=self.classes, extra_classes=self.extra_classes)
         fast.class_map, fast.architecture = self.class_map, self.architecture
-        fast.eval().compiled = precision
-        return fast
+        return fast.eval()
 
     def train(self, mode: bool = True) -> Self:
         """Choose between training and evaluation.
@@ -222,16 +229,14 @@ class Segmenter(nn.Module):
         self, features: Features, summary: Summary, size: tuple[int, int]
     ) -> dict[str, ScoreMap]:
         """Return the scores of features within the context of a summary, which may be another's."""
+        left_out = frozenset[str]() if self.training else self.training_only
+        heads = {name: head for name, head in self.heads.items() if name not in left_out}
         with half_precision(features[0].device, self.compiled):
-            fused = self.context.fuse(features, summary)
-            maps = {
-                name: cast(ScoreMap, head(fused, size))
-                for name, head in self.heads.items()
-                if self.training or name not in self.training_only
-            }
+            fused = fused_for(heads.values(), self.context, features, summary)
+            maps = {name: cast(ScoreMap, head(fused, size)) for name, head in heads.items()}
         if self.compiled is None:
             return maps
-        return {name: _widened(found) for name, found in maps.items()}
+        return {name: found.widened() for name, found in maps.items()}
 
     def preprocess(self, image: ImageLike) -> Tensor:
         """Return an image as the network takes it.
@@ -287,12 +292,6 @@ def image_array(image: ImageLike) -> npt.NDArray[np.generic]:
     raise LookwiderError(
         f"got an image of type {type(image).__name__}, expected a path, a PIL image or an array"
     )
-
-
-def _widened(found: ScoreMap) -> ScoreMap:
-    """Interpolated in half precision, scores would lose what they differ by."""
-    wide = torch.promote_types(found.scores.dtype, torch.float32)
-    return dataclasses.replace(found, scores=found.scores.to(wide))
 
 
 def _size(images: Tensor) -> tuple[int, int]:

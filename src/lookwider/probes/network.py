@@ -65,7 +65,7 @@ class Network:
         self.last = "output" if taken else SCORES
         self._fields: dict[tuple[int, int], dict[str, TracedLayer]] = {}
         self._calls: dict[str, int] = {}
-        self._compiled: tuple[_State, Segmenter] | None = None
+        self._compiled: tuple[list[Tensor], Segmenter] | None = None
 
     @property
     def segmenter(self) -> Segmenter | None:
@@ -81,14 +81,12 @@ class Network:
         model = self.segmenter
         if model is None or model.compiled or not enabled("engine") or torch.is_grad_enabled():
             return model
-        tensors = [*model.parameters(), *model.buffers()]
-        if any(
-            part._forward_hooks or part._forward_pre_hooks for part in self._scores.modules()
-        ) or any(tensor.is_inference() for tensor in tensors):
+        if any(part._forward_hooks or part._forward_pre_hooks for part in self._scores.modules()):
             return model
-        state = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
-        if self._compiled is None or self._compiled[0] != state:
-            self._compiled = state, model.compile_for_inference(winograd=False)
+        tensors = [*model.parameters(), *model.buffers()]
+        if self._compiled is None or not _are_equal(self._compiled[0], tensors):
+            kept = [tensor.detach().clone() for tensor in tensors]
+            self._compiled = kept, model.compile_for_inference(winograd=False)
         return self._compiled[1]
 
     @property
@@ -240,8 +238,13 @@ class Network:
             ) from error
 
 
-_State = tuple[tuple[int, int], ...]
-"""Where the weights are, and how often they were changed."""
+def _are_equal(kept: list[Tensor], now: list[Tensor]) -> bool:
+    """Compare values: PyTorch does not count changes through ``.data``."""
+    return len(kept) == len(now) and all(
+        one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+        for one, other in zip(kept, now, strict=True)
+    )
+
 
 _SIGNS_OF_SIZE = ("size", "kernel", "padding", "too small")
 """Words of errors that a larger image may cure."""

@@ -130,7 +130,6 @@ class KeepRun(Checkpoint):
             self.best_mean_iou, self.best_step = iou, trainer.global_step
             trainer.save_checkpoint(self.run / BEST, storage_options=self._options(training=False))
         self.save(trainer)
-        self.run_log.on_validation_end(trainer, pl_module)
         self._stop_if_asked(trainer)
 
     def _warn_of_missing(self, counts: Any, task: SegmentationTask) -> None:
@@ -152,6 +151,7 @@ class KeepRun(Checkpoint):
             rotate(self.run)
         trainer.strategy.barrier("saved")
         self.saved_step = trainer.global_step
+        self.run_log.leave_out()
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         number = self.stop.signal

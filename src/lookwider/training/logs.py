@@ -153,12 +153,16 @@ class RunLog(Callback):
         )
         self.losses.clear()
         self.waiting = self.working = 0.0
+        self.leave_out()
+
+    def leave_out(self) -> None:
+        """Leave what was done since the last step, saving or validation, out of the times."""
         self.mark = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave validation out of the time between steps."""
         del trainer, pl_module
-        self.mark = time.monotonic()
+        self.leave_out()
 
     def elapsed(self) -> float:
         """Return the seconds since training began."""

@@ -35,24 +35,33 @@ def recomputed_activations(trunk: nn.Module) -> Iterator[None]:
     Raises:
         ConfigError: the trunk is a row of single layers.
     """
-    forwards: dict[nn.Module, Callable[..., Any]]
-    if isinstance(trunk, ChainBackbone):
-        forwards = {trunk: functools.partial(_chain_forward, trunk)}
-    else:
-        forwards = {block: functools.partial(recomputed, block) for block in blocks(trunk)}
+    forwards = _forwards(trunk)
     if not forwards:
         raise ConfigError(
             "checkpoint_activations=true: got a trunk of single layers, expected one of blocks, "
             "such as resnet50; leave it out, or use backbone=vgg16 for a VGG"
         )
+    before = {module: vars(module).get("forward") for module in forwards}
     for module, forward in forwards.items():
         # of the instance, not of its class; a copy of the model gets its own
         vars(module)["forward"] = forward
     try:
         yield
     finally:
-        for module in forwards:
-            vars(module).pop("forward", None)
+        for module, own in before.items():
+            del vars(module)["forward"]
+            if own is not None:
+                vars(module)["forward"] = own
+
+
+def _forwards(trunk: nn.Module) -> dict[nn.Module, Callable[..., Any]]:
+    """Return the modules that forget, and how each computes meanwhile."""
+    if not isinstance(trunk, ChainBackbone):
+        return {part: functools.partial(_recomputed, part.forward, part) for part in blocks(trunk)}
+    forward = trunk.forward
+    if getattr(forward, "__func__", None) is ChainBackbone.forward:
+        return {trunk: functools.partial(_chain_forward, trunk)}
+    return {trunk: functools.partial(_recomputed, forward, trunk)}  # its stages are unknown
 
 
 def blocks(trunk: nn.Module) -> list[nn.Module]:
@@ -95,7 +104,13 @@ def stages(trunk: ChainBackbone) -> list[dict[str, nn.Module]]:
 
 def recomputed(module: nn.Module, *inputs: Any, **options: Any) -> Any:
     """Return what a module computes, and compute it again when gradients are wanted."""
-    forward = functools.partial(type(module).forward, module)
+    return _recomputed(module.forward, module, *inputs, **options)
+
+
+def _recomputed(
+    forward: Callable[..., Any], module: nn.Module, *inputs: Any, **options: Any
+) -> Any:
+    """Return what a module computes by its forward method or by one that stands in for it."""
     if not torch.is_grad_enabled():
         return forward(*inputs, **options)
     before = {name: buffer.clone() for name, buffer in module.named_buffers()}
@@ -103,26 +118,33 @@ def recomputed(module: nn.Module, *inputs: Any, **options: Any) -> Any:
         forward,
         *inputs,
         use_reentrant=False,
-        context_fn=lambda: (nullcontext(), _buffers(module, before)),
+        context_fn=lambda: (nullcontext(), _EarlierBuffers(module, before)),
         **options,
     )
 
 
-@contextmanager
-def _buffers(module: nn.Module, before: dict[str, Tensor]) -> Iterator[None]:
-    """Put copies of earlier buffers in place of a module's for a while."""
-    owners = {
-        name: (module.get_submodule(name.rpartition(".")[0])._buffers, name.rpartition(".")[2])
-        for name in before
-    }
-    now = {name: owned[key] for name, (owned, key) in owners.items()}
-    for name, (owned, key) in owners.items():
-        owned[key] = before[name].clone()
-    try:
-        yield
-    finally:
-        for name, (owned, key) in owners.items():
-            owned[key] = now[name]
+class _EarlierBuffers:
+    """Puts copies of earlier buffers in place of a module's for a while.
+
+    It is entered as often as the module computes again: once for every backward pass.
+    """
+
+    def __init__(self, module: nn.Module, before: dict[str, Tensor]) -> None:
+        self.before = before
+        self.owners = {
+            name: (module.get_submodule(name.rpartition(".")[0])._buffers, name.rpartition(".")[2])
+            for name in before
+        }
+        self.now: dict[str, Tensor | None] = {}
+
+    def __enter__(self) -> None:
+        self.now = {name: owned[key] for name, (owned, key) in self.owners.items()}
+        for name, (owned, key) in self.owners.items():
+            owned[key] = self.before[name].clone()
+
+    def __exit__(self, *error: object) -> None:
+        for name, (owned, key) in self.owners.items():
+            owned[key] = self.now[name]
 
 
 def _chain_forward(trunk: ChainBackbone, images: Tensor) -> Features:
