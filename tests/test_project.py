@@ -27,6 +27,7 @@ DEMO_COMMAND = "pip install -e . && lookwider demo"
 
 ORDER = (
     *("errors", "classes", "preprocessing", "images", "figures", "known_classes", "predictions"),
+    "processes",
     *("layers", "kernels", "scores", "backbones", "context", "engine", "models", "weights"),
     *("data", "inference", "evaluation", "diagnosis", "probes"),
     *("training", "report", "ablation", "demo", "bench"),

@@ -8,6 +8,8 @@ rows, each upsampled when it is needed (`lookwider.kernels.strips`).
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +30,10 @@ from lookwider.layers.modes import full_precision
 from lookwider.layers.taps import Taps, resample
 
 Reduction = Literal["mean", "sum", "batch"]
+
+
+def _itself(value: Tensor) -> Tensor:
+    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,11 @@ class ScoreMap:
     def num_classes(self) -> int:
         """Number of classes K."""
         return int(self.scores.shape[1])
+
+    def widened(self) -> ScoreMap:
+        """Return the same in float32 at least: in half precision, interpolation loses much."""
+        wide = torch.promote_types(self.scores.dtype, torch.float32)
+        return dataclasses.replace(self, scores=self.scores.to(wide))
 
     def logits(self) -> Tensor:
         """Return the upsampled scores.
@@ -103,6 +114,8 @@ class ScoreMap:
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
         hardest: float | None = None,
+        add_up: Callable[[Tensor], Tensor] = _itself,
+        choose: Callable[[Tensor, Tensor, float, int], Tensor] = hardest_labels,
     ) -> Tensor:
         """Return the cross entropy of the upsampled scores, in float32 also under autocast.
 
@@ -119,6 +132,9 @@ class ScoreMap:
             label_smoothing: share of the target spread evenly over the classes.
             hardest: share of the batch's valid pixels that count, those of highest loss (online
                 hard example mining, Shrivastava et al. 2016); all, if not given.
+            add_up: of a batch that is spread over processes, what adds up their numbers of valid
+                pixels, or the weight of these, which ``"mean"`` divides by.
+            choose: of such a batch, what chooses the hardest pixels; as `hardest_labels`.
 
         Returns:
             A scalar.
@@ -141,25 +157,30 @@ class ScoreMap:
             maps = (self.scores, self.rows, self.cols)
             if hardest is not None:
                 losses = upsampled_losses(*maps, labels, **options)
-                labels = hardest_labels(losses, labels, hardest, ignore_index)
+                labels = choose(losses, labels, hardest, ignore_index)
             total = upsampled_cross_entropy(*maps, labels, **options)
             if reduction == "sum":
                 return total
             if reduction == "batch":
                 return total / labels.shape[0]
-            return total / _mean_divisor(labels, weight, ignore_index)
+            return total / _mean_divisor(labels, weight, ignore_index, add_up)
 
     @property
     def _dtype(self) -> torch.dtype:
         return torch.promote_types(self.scores.dtype, torch.float32)
 
 
-def _mean_divisor(labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+def _mean_divisor(
+    labels: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    add_up: Callable[[Tensor], Tensor],
+) -> Tensor:
     """Return the weight of the valid pixels, or 1 where there are none; without a wait."""
     valid = labels != ignore_index
-    count = valid.sum()
+    count = add_up(valid.sum())
     if weight is None:
         return count.clamp(min=1)
     # on a GPU a label that is no class makes the loss NaN: it must not fail here
     known = torch.where(valid, labels, 0).clamp(0, len(weight) - 1)
-    return torch.where(count == 0, 1, (weight[known] * valid).sum())
+    return torch.where(count == 0, 1, add_up((weight[known] * valid).sum()))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -22,6 +21,7 @@ from lookwider.errors import LookwiderError
 from lookwider.images import pixels_of, read_image
 from lookwider.layers.dense import shift_and_stitch, stitched_grid
 from lookwider.layers.modes import evaluating, half_precision
+from lookwider.layers.region_sums import Place
 from lookwider.layers.taps import Taps
 from lookwider.models.head import Head
 from lookwider.predictions import Prediction
@@ -219,11 +219,18 @@ class Segmenter(nn.Module):
             return self.backbone(images)
 
     def classify(
-        self, features: Features, summary: Summary, size: tuple[int, int]
+        self,
+        features: Features,
+        summary: Summary,
+        size: tuple[int, int],
+        places: Sequence[Place] | None = None,
     ) -> dict[str, ScoreMap]:
-        """Return the scores of features within the context of a summary, which may be another's."""
+        """Return the scores of features within the context of a summary, which may be another's.
+
+        Of a tile of an image, with the ``places`` of its maps, only the coarse scores hold.
+        """
         with half_precision(features[0].device, self.compiled):
-            fused = self.context.fuse(features, summary)
+            fused = self.context.fuse(features, summary, places)
             maps = {
                 name: cast(ScoreMap, head(fused, size))
                 for name, head in self.heads.items()
@@ -231,7 +238,7 @@ class Segmenter(nn.Module):
             }
         if self.compiled is None:
             return maps
-        return {name: _widened(found) for name, found in maps.items()}
+        return {name: found.widened() for name, found in maps.items()}
 
     def preprocess(self, image: ImageLike) -> Tensor:
         """Return an image as the network takes it.
@@ -287,12 +294,6 @@ def image_array(image: ImageLike) -> npt.NDArray[np.generic]:
     raise LookwiderError(
         f"got an image of type {type(image).__name__}, expected a path, a PIL image or an array"
     )
-
-
-def _widened(found: ScoreMap) -> ScoreMap:
-    """Interpolated in half precision, scores would lose what they differ by."""
-    wide = torch.promote_types(found.scores.dtype, torch.float32)
-    return dataclasses.replace(found, scores=found.scores.to(wide))
 
 
 def _size(images: Tensor) -> tuple[int, int]:
