@@ -166,7 +166,7 @@ def hostile(folder):
         "folder.npy": "is a folder",
         "loop.png": "no such file",
         "pipe.png": "is a pipe or device",
-        "bomb.png": "3,600,000,000 pixels, expected at most 1,000,000,000; cut it into tiles",
+        "bomb.png": "3,600,000,000 pixels, expected at most 1,000,000,000; larger",
         "pickle.npy": r"not a readable .npy array",
         "nan.npy": "holds NaN or infinite pixels",
         "large.npy": "holds NaN or infinite pixels",

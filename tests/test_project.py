@@ -27,10 +27,11 @@ DEMO_COMMAND = "pip install -e . && lookwider demo"
 
 ORDER = (
     *("errors", "classes", "preprocessing", "images", "figures", "known_classes", "predictions"),
+    "processes",
     *("layers", "kernels", "scores", "backbones", "context", "engine", "models", "weights"),
     *("data", "inference", "evaluation", "diagnosis", "probes"),
     *("training", "report", "ablation", "demo", "bench"),
-    *("lookwider", "cli"),
+    *("lookwider", "cli", "__main__"),
 )
 """Packages and modules from low to high; ``lookwider`` is the package's own names."""
 

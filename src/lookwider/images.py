@@ -34,6 +34,9 @@ MAX_PIXELS = 1_000_000_000
 MAX_BANDS = 32
 """An array whose first axis is at most this, and the others longer, has its bands first."""
 
+SAMPLES_PER_PIXEL = 277
+"""TIFF's tag; Pillow takes the first of several 16-bit bands that lie one after the other."""
+
 DAMAGE = (
     OSError,
     SyntaxError,
@@ -55,16 +58,20 @@ _opening = threading.Lock()
 
 
 @contextmanager
-def open_image(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
+def open_image(
+    path: Path, content: bytes | None = None, *, any_size: bool = False
+) -> Iterator[Image.Image]:
     """Open an image with Pillow; every failure becomes a `DataError` that names the file.
 
     ``content`` holds the file's bytes where it is no file of its own; ``path`` then names it.
+    ``any_size`` is for those who read the header only.
     """
     if content is None:
-        _check_file(path)
+        check_file(path)
     try:
         with _open_unlimited(path if content is None else io.BytesIO(content)) as image:
-            check_pixels(image.width * image.height, path)
+            if not any_size:
+                check_pixels(image.width * image.height, path)
             yield image
     except DataError:
         raise
@@ -77,7 +84,7 @@ def open_image(path: Path, content: bytes | None = None) -> Iterator[Image.Image
         raise DataError(f"{path}: damaged or truncated image: {error}") from error
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Refuse what cannot be read as a file; a pipe would be waited for without end."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, expected an image file")
@@ -104,7 +111,8 @@ def check_pixels(pixels: int, path: Path) -> None:
     """Raise a `DataError` for an image that is too large to be decoded whole."""
     if pixels > MAX_PIXELS:
         raise DataError(
-            f"{path}: {pixels:,} pixels, expected at most {MAX_PIXELS:,}; cut it into tiles"
+            f"{path}: {pixels:,} pixels, expected at most {MAX_PIXELS:,}; larger images are "
+            "segmented in tiles: lookwider predict --max-memory 4GB"
         )
 
 
@@ -143,7 +151,7 @@ def _as_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 def _read_npy(path: Path) -> npt.NDArray[np.generic]:
-    _check_file(path)
+    check_file(path)
     try:
         # Mapped first: a header that promises more than the file holds allocates nothing.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -163,7 +171,8 @@ def _read_tiff(path: Path) -> npt.NDArray[np.generic]:
             pages = getattr(image, "n_frames", 1)  # several: one band a page, for tifffile
             if pages == 1 and image.mode in {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LA"}:
                 return _as_rgb(image)
-            if pages == 1 and image.mode.startswith("I;16"):
+            samples = getattr(image, "tag_v2", {}).get(SAMPLES_PER_PIXEL, 1)
+            if pages == samples == 1 and image.mode.startswith("I;16"):
                 return _as_bands(np.asarray(image).astype(np.uint16), path)
     except DataError:
         if not path.is_file():
@@ -196,6 +205,15 @@ def _as_bands(array: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.gene
         )
     if array.shape[0] <= MAX_BANDS < min(array.shape[1:]):
         array = array.transpose(1, 2, 0)  # bands first, as GeoTIFF readers give it
+    return supported_pixels(array, path)
+
+
+def supported_pixels(array: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+    """Return pixels as uint8, uint16 or float32; ``path`` names them in errors.
+
+    Raises:
+        DataError: they are of another type, or not finite.
+    """
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.int32 and array.min() >= 0 and array.max() <= 65535:
         array = array.astype(np.uint16)  # how Pillow reads some 16-bit files

@@ -105,7 +105,7 @@ class Prediction:
             write_bytes(path, buffer.getvalue())
             written.append(path)
         if self.image is not None:
-            written.append(_write_overlay(self.overlay(), stem))
+            written.append(write_overlay(self.overlay(), stem))
         path = label_path(folder, self.name)
         write_image(path, self.label_image())
         return [*written, path]
@@ -136,7 +136,8 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _write_overlay(picture: Image.Image, stem: Path) -> Path:
+def write_overlay(picture: Image.Image, stem: Path) -> Path:
+    """Write ``NAME_overlay.jpg`` (PNG when larger than a JPEG can be) atomically; return it."""
     if max(picture.size) > JPEG_LIMIT:
         path = stem.with_name(f"{stem.name}_overlay.png")
         write_image(path, picture)

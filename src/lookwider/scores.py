@@ -8,6 +8,7 @@ rows, each upsampled when it is needed (`lookwider.kernels.strips`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,6 +29,10 @@ from lookwider.layers.modes import full_precision
 from lookwider.layers.taps import Taps, check_taps, resample
 
 Reduction = Literal["mean", "sum", "batch"]
+
+
+def _itself(value: Tensor) -> Tensor:
+    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +124,8 @@ class ScoreMap:
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
         hardest: float | None = None,
+        add_up: Callable[[Tensor], Tensor] = _itself,
+        choose: Callable[[Tensor, Tensor, float, int], Tensor] = hardest_labels,
     ) -> Tensor:
         """Return the cross entropy of the upsampled scores, in float32 also under autocast.
 
@@ -135,6 +142,9 @@ class ScoreMap:
             label_smoothing: share of the target spread evenly over the classes, from 0 to 1.
             hardest: share of the batch's valid pixels that count, those of highest loss (online
                 hard example mining, Shrivastava et al. 2016); all, if not given.
+            add_up: of a batch that is spread over processes, what adds up their numbers of valid
+                pixels, or the weight of these, which ``"mean"`` divides by.
+            choose: of such a batch, what chooses the hardest pixels; as `hardest_labels`.
 
         Returns:
             A scalar.
@@ -172,23 +182,28 @@ class ScoreMap:
             maps = (self.scores, self.rows, self.cols)
             if hardest is not None:
                 losses = upsampled_losses(*maps, labels, **options)
-                labels = hardest_labels(losses, labels, hardest, ignore_index)
+                labels = choose(losses, labels, hardest, ignore_index)
             total = upsampled_cross_entropy(*maps, labels, **options)
             if reduction == "sum":
                 return total
             if reduction == "batch":
                 return total / labels.shape[0]
-            return total / _mean_divisor(labels, weight, ignore_index)
+            return total / _mean_divisor(labels, weight, ignore_index, add_up)
 
     @property
     def _dtype(self) -> torch.dtype:
         return torch.promote_types(self.scores.dtype, torch.float32)
 
 
-def _mean_divisor(labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+def _mean_divisor(
+    labels: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    add_up: Callable[[Tensor], Tensor],
+) -> Tensor:
     """Return the weight of the valid pixels, or 1 where there are none; without a wait."""
     valid = labels != ignore_index
-    count = valid.sum()
+    count = add_up(valid.sum())
     if weight is None:
         return count.clamp(min=1)
     # on a GPU a label that is no class makes the loss NaN: it must not fail here
@@ -200,4 +215,4 @@ def _mean_divisor(labels: Tensor, weight: Tensor | None, ignore_index: int) -> T
         total = (pixels * weight.double()).sum().to(weight.dtype)
     else:  # where additions to few places wait for each other
         total = (weight[known] * valid).sum()
-    return torch.where(count == 0, 1, total)
+    return torch.where(count == 0, 1, add_up(total))

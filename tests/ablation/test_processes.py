@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from tests.ablation import tiny
 
+from lookwider import processes as own_processes
 from lookwider.ablation import processes, worker
-from lookwider.ablation.processes import Worker, environment, read_error
+from lookwider.ablation.processes import Worker
 from lookwider.errors import DataError
+from lookwider.processes import Child, environment, read_error
 from lookwider.training.config import TrainConfig
 from lookwider.training.stopping import StoppedError
 
@@ -103,10 +105,10 @@ def test_a_worker_ends_with_the_process_that_wants_it(
     os.close(read)
 
 
-def started(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def started(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
     monkeypatch.setattr(processes, "WORKER", (sys.executable, "-c", script))
     plan = tiny.plan(tmp_path)
-    return Worker(plan.jobs[0], plan, 0, 1)
+    return Worker(plan.jobs[0], plan, 0, 1).child
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_why_a_process_failed(
     script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = started(script, tmp_path, monkeypatch)
-    process.process.wait(20)
+    process.wait(20)
     assert process.ended
     error = process.error()
     assert error is not None
@@ -139,7 +141,7 @@ def test_words_of_an_earlier_try_are_not_taken(tmp_path: Path) -> None:
 def test_a_process_that_does_not_stop_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "KILL_SECONDS", 0.2)
+    monkeypatch.setattr(own_processes, "KILL_SECONDS", 0.2)
     script = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('ready', flush=True); time.sleep(60)"

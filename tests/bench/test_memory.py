@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lookwider.bench import memory
 from lookwider.bench.memory import extra_memory, keeping_freed_memory
+from lookwider.inference import memory
 
 MIB = 2**20
 

@@ -226,3 +226,14 @@ def test_is_compiled_and_exported_in_the_plain_form():
 
 def test_names_what_is_fused():
     assert "relu=True" in repr(fused_of(nn.Conv2d(3, 4, 3), relu=True))
+
+
+@pytest.mark.parametrize("geometry", [(512, 21, 1, {}), (16, 8, 3, {"padding": 1})])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 5)])
+def test_the_first_map_of_a_size_gives_the_same_bits_as_later_ones(geometry, size):
+    channels, out_channels, side, options = geometry
+    fast = fused_of(nn.Conv2d(channels, out_channels, side, **options))
+    maps = torch.randn(1, channels, *size)
+    with torch.inference_mode():
+        first, *later = [fast(maps) for _ in range(3)]
+    assert all(torch.equal(first, found) for found in later)

@@ -15,7 +15,7 @@ from lookwider.evaluation import evaluate, metrics
 from lookwider.evaluation.evaluate import same_size_batches
 from lookwider.evaluation.metrics import confusion_counts
 from lookwider.inference import class_probabilities, named_protocol, predict_image
-from lookwider.inference.predictor import memory_advice
+from lookwider.inference.memory import memory_advice
 from lookwider.models import create_model
 
 CLASSES = Classes.named(["sky", "[red]", "sea"])

@@ -2,9 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lookwider.models import create_model
 from lookwider.training.hardware import (
-    SyncBatchNorms,
     choose_precision,
     memory_layout,
     peak_memory,
@@ -20,22 +18,6 @@ def test_precision_by_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
     assert choose_precision(configure("fcn32s", {"accelerator": "gpu"})) == "bf16-mixed"
     assert choose_precision(configure("fcn32s", {"precision": "32-true"})) == "32-true"
-
-
-def test_synchronised_norms_compute_and_save_the_same() -> None:
-    torch.manual_seed(0)
-    model = create_model("fcn32s", backbone="test_efficientnet", num_classes=3, zero_scores=False)
-    model.eval()
-    images = torch.randn(1, 3, 64, 64)
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    before = model(images)
-    plugin = SyncBatchNorms()
-    plugin.apply(model)
-    assert any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    assert torch.equal(model(images), before)
-    assert model.state_dict().keys() == state.keys()
-    assert plugin.revert(model) is model
 
 
 def test_peak_memory_is_in_gibibytes() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from torch.nn import functional
 
 from lookwider.models import create_model
@@ -20,10 +22,10 @@ from lookwider.training.recipes import configure
 CLASSES = 11
 
 
-def make_data(folder: Path, count: int = 7, size: tuple[int, int] = (36, 44)) -> Path:
+def make_data(folder: Path, count: int = 7, size: tuple[int, int] = (36, 44), val: int = 2) -> Path:
     """Write a data set in CamVid's layout: blocks of class colours, and some void."""
     random = np.random.default_rng(0)
-    for split, images in (("train", count), ("val", 2), ("test", 2)):
+    for split, images in (("train", count), ("val", val), ("test", 2)):
         for kind in (split, f"{split}annot"):
             (folder / kind).mkdir(parents=True)
         for index in range(images):
@@ -57,6 +59,31 @@ def tiny_config(data: Path, out: Path, **settings: Any) -> TrainConfig:
         "precision": "32-true",
     }
     return configure("fcn16s", values | settings)
+
+
+def plain_config(data: Path, out: Path, **settings: Any) -> TrainConfig:
+    """Return a config of six plain steps."""
+    plain: dict[str, Any] = {
+        "steps": 6,
+        "accumulate": 1,
+        "val_every": 3,
+        "ema": None,
+        "class_weights": None,
+        "loss_sampling": "whole",
+        "log_every": 2,
+    }
+    return tiny_config(data, out, **(plain | settings))
+
+
+def train(config: TrainConfig) -> run.TrainResult:
+    """Train without a word."""
+    return run.train(config, Console(quiet=True))
+
+
+def said(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> str:
+    """Train and return what was said."""
+    run.train(config, Console(stderr=True, width=300))
+    return capsys.readouterr().err
 
 
 def slow_model_with_dropout(*args: Any, **options: Any) -> Any:

@@ -144,23 +144,23 @@ class _TableRun:
                         workers.append(Worker(job, self.plan, free.pop(), self.slots))
                     time.sleep(POLL_SECONDS)
                     self._stop_if_asked(stop, workers)
-                    for worker in [w for w in workers if w.ended]:
+                    for worker in [w for w in workers if w.child.ended]:
                         workers.remove(worker)
-                        self.note(worker.job, worker.error())
+                        self.note(worker.job, worker.child.error())
                     self.progress.tick()
         finally:
             for worker in workers:
-                worker.kill()
+                worker.child.kill()
 
     def _stop_if_asked(self, stop: StopRequest, workers: list[Worker]) -> None:
         """Let every run save its state, note those that had just finished, and stop."""
         if stop.signal is None:
             return
         for worker in workers:
-            worker.stop()
+            worker.child.interrupt()
         for worker in workers:
-            worker.wait()
-            if worker.code != STOPPED and worker.error() is None:
+            worker.child.wait()
+            if worker.child.code != STOPPED and worker.child.error() is None:
                 self.note(worker.job, None)
         workers.clear()
         raise StoppedError(0, stop.signal)

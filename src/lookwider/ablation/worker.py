@@ -13,8 +13,9 @@ import traceback
 from rich.console import Console
 
 from lookwider.ablation.measure import train_and_measure
-from lookwider.ablation.processes import ERROR, STOPPED
+from lookwider.ablation.processes import STOPPED
 from lookwider.errors import LookwiderError
+from lookwider.processes import ERROR
 from lookwider.training.config import check_config
 from lookwider.training.stopping import StoppedError
 

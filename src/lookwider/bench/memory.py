@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from lookwider.bench.timing import uses_gpu
-
-STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Linux's record of a process, and where 5 is written to begin its peak of memory anew."""
+from lookwider.inference import memory
 
 MMAP_MAX, USUAL_MMAP_MAX = -4, 65_536
 TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD, NEVER = -1, 131_072, 2**31 - 1
@@ -39,18 +35,13 @@ def extra_memory(run: Callable[[], object]) -> float | None:
         torch.cuda.synchronize()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     try:
-        give_back_freed_memory()
-        FORGET.write_text("5")
-        before_kib = _status_kib("VmRSS")
+        memory.give_back_freed_memory()
+        memory.FORGET.write_text("5")
+        before = memory.status_bytes("VmRSS")
         run()
-        return max(0.0, (_status_kib("VmHWM") - before_kib) / 1024)
+        return max(0.0, (memory.status_bytes("VmHWM") - before) / 2**20)
     except OSError:
         return None
-
-
-def give_back_freed_memory() -> bool:
-    """Return freed memory to the system; False where the allocator is not glibc's."""
-    return _glibc("malloc_trim", 0)
 
 
 @contextmanager
@@ -63,25 +54,10 @@ def keeping_freed_memory() -> Iterator[bool]:
     Yields:
         False where the allocator is not glibc's and nothing is changed.
     """
-    kept = _glibc("mallopt", MMAP_MAX, 0) and _glibc("mallopt", TRIM_THRESHOLD, NEVER)
+    kept = memory.glibc("mallopt", MMAP_MAX, 0) and memory.glibc("mallopt", TRIM_THRESHOLD, NEVER)
     try:
         yield kept
     finally:
         if kept:
-            _glibc("mallopt", MMAP_MAX, USUAL_MMAP_MAX)
-            _glibc("mallopt", TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
-
-
-def _glibc(function: str, *values: int) -> bool:
-    try:
-        getattr(ctypes.CDLL("libc.so.6"), function)(*values)
-    except (OSError, AttributeError):
-        return False
-    return True
-
-
-def _status_kib(name: str) -> int:
-    for line in STATUS.read_text(encoding="utf-8").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    raise OSError(f"{STATUS} has no {name}")
+            memory.glibc("mallopt", MMAP_MAX, USUAL_MMAP_MAX)
+            memory.glibc("mallopt", TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)

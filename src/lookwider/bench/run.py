@@ -16,7 +16,7 @@ from lookwider.bench.result import BenchResult, Comparison
 from lookwider.bench.stages import STAGES, WHOLE, Work, prepare, write_picture
 from lookwider.bench.timing import interleaved
 from lookwider.errors import ConfigError
-from lookwider.inference.predictor import memory_advice
+from lookwider.inference.memory import memory_advice
 from lookwider.kernels.switches import without
 from lookwider.layers.modes import evaluating
 from lookwider.models import Segmenter

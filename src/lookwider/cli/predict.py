@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lookwider.cli.bulk import check_one_process, images_of
 from lookwider.cli.console import messages, out
+from lookwider.cli.large import check_in_pieces, in_words, parse_tiling
 from lookwider.cli.protocol import parse_protocol
+from lookwider.inference.bulk import BulkJob, predict_bulk
 from lookwider.inference.compiled import for_inference, named_dtype
 from lookwider.inference.device import choose_device
 from lookwider.inference.multiscale import check_protocol
@@ -25,7 +31,7 @@ INTERRUPTED = 130
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
     inputs: Annotated[
-        list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)
+        list[str], typer.Argument(help="Images, and folders of images.", show_default=False)
     ],
     out_folder: Annotated[
         Path, typer.Option("--out", help="Folder of the results.", show_default=False)
@@ -49,14 +55,36 @@ def predict(
     stride_rate: Annotated[
         str | None, typer.Option(help="From window to window, as a share of the window.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows that go through at once.")] = 1,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images or windows that go through at once.")
+    ] = 1,
     shift_and_stitch: Annotated[
         int, typer.Option(min=1, help="Score so many times denser, at its square in time.")
     ] = 1,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out what is there already.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read ahead.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes, with a manifest of what became of each image."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Of the workers: local, or ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; none: one is started here.")
+    ] = None,
+    readers: Annotated[int, typer.Option(min=1, help="Threads that read ahead.")] = 2,
+    max_memory: Annotated[
+        str | None, typer.Option(help="E.g. 2GB: images that need more go in tiles, exactly.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Side of the tiles of larger images, in pixels.")
+    ] = None,
+    halo: Annotated[
+        int | None, typer.Option(min=0, help="Pixels read around a tile; none: all that matter.")
+    ] = None,
+    own_context: Annotated[
+        bool, typer.Option("--own-context", help="Tiles keep their own context, for comparison.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, or auto: bfloat16 where it is faster.")
@@ -72,36 +100,56 @@ def predict(
     chosen = parse_protocol(
         {"protocol": protocol, "flip": mirror, "stride_rate": stride_rate, **words}
     )
-    images = find_images(inputs, exclude=out_folder)
-    precision = named_dtype(dtype)
-    model = for_inference(load(run, device=choose_device(device)), precision)
-    check_protocol(model, chosen, shift_and_stitch)
-    model.check_shift_and_stitch(shift_and_stitch)
-    report = PredictionReport(len(images))
-    started = time.perf_counter()
-    interrupted = False
-    try:
-        predict_files(
+    tiling = parse_tiling(max_memory, tile, halo, own_context)
+    work: Callable[..., PredictionReport]
+    if workers is None and engine == "local":
+        check_one_process(inputs, address)
+        files = find_images(inputs, exclude=out_folder)
+        model = for_inference(load(run, device=choose_device(device)), named_dtype(dtype))
+        check_protocol(model, chosen, shift_and_stitch)
+        model.check_shift_and_stitch(shift_and_stitch)
+        report, go_on = PredictionReport(len(files)), "--skip-existing"
+        work = functools.partial(
+            predict_files,
             model,
-            images,
+            files,
             out_folder,
             protocol=chosen,
             probabilities=probabilities,
             shift_and_stitch=shift_and_stitch,
             batch_size=batch_size,
-            skip_existing=skip_existing,
-            workers=workers,
-            console=messages,
-            show=not as_json,
-            report=report,
+            readers=readers,
+            tiling=tiling,
         )
+    else:
+        check_in_pieces(tiling)
+        images = images_of(inputs, out_folder)
+        job = BulkJob(
+            run,
+            out_folder,
+            chosen,
+            probabilities=probabilities,
+            shift_and_stitch=shift_and_stitch,
+            batch_size=batch_size,
+            device=device,
+            dtype=dtype,
+            readers=readers,
+        )
+        report, go_on = PredictionReport(len(images)), "the same command"
+        work = functools.partial(
+            predict_bulk, job, images, workers=workers or 1, engine=engine, address=address
+        )
+    started = time.perf_counter()
+    interrupted = False
+    try:
+        work(skip_existing=skip_existing, console=messages, show=not as_json, report=report)
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - started
     if as_json:
         out.print(json.dumps(_as_json(report, out_folder, seconds, interrupted)), markup=False)
     else:
-        _show(report, out_folder, seconds, interrupted)
+        _show(report, out_folder, seconds, go_on if interrupted else None)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if report.failed:
@@ -116,13 +164,15 @@ def _as_json(
         "written": report.written,
         "skipped": report.skipped,
         "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failed],
+        "tiled": [dataclasses.asdict(large) for large in report.tiled],
         "out": str(folder),
+        "manifest": None if report.manifest is None else str(report.manifest),
         "seconds": seconds,
         "interrupted": interrupted,
     }
 
 
-def _show(report: PredictionReport, folder: Path, seconds: float, interrupted: bool) -> None:
+def _show(report: PredictionReport, folder: Path, seconds: float, go_on: str | None) -> None:
     if report.failed:
         messages.print("not segmented:")
         for failure in report.failed:
@@ -134,12 +184,18 @@ def _show(report: PredictionReport, folder: Path, seconds: float, interrupted: b
     if report.failed:
         parts.append(f"{len(report.failed)} failed")
     messages.print(", ".join(parts))
-    if interrupted:
-        messages.print("stopped; every file written is whole. Go on with: --skip-existing")
+    for large in report.tiled:
+        messages.print(printable(in_words(large)), markup=False)
+    if go_on is not None:
+        messages.print(f"stopped; every file written is whole. Go on with: {go_on}")
+    if report.manifest is not None:
+        what = "what became of each image"
+        messages.print(f"{what}: {printable(str(report.manifest))}", markup=False)
     if report.written:
         first = report.written[0]
+        suffix = ".tif" if any(large.name == first for large in report.tiled) else ".png"
         messages.print(
             f"next: look at {printable(str(folder / first))}_overlay.jpg; class ids are in "
-            f"{printable(str(folder / first))}.png",
+            f"{printable(str(folder / first))}{suffix}",
             markup=False,
         )

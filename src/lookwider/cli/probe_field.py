@@ -17,7 +17,8 @@ from lookwider.cli.settings import split_words
 from lookwider.context import NoContext
 from lookwider.errors import ConfigError, check_choice, unknown_name
 from lookwider.inference.device import choose_device
-from lookwider.inference.predictor import find_images, memory_advice
+from lookwider.inference.memory import memory_advice
+from lookwider.inference.predictor import find_images
 from lookwider.inference.progress import ImageProgress
 from lookwider.models.segmenter import ImageLike, image_array
 

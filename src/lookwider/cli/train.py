@@ -49,14 +49,19 @@ def run(config: TrainConfig, command: list[str]) -> int:
     from lookwider.training.hardware import is_main_process
     from lookwider.training.run import train as run_training
     from lookwider.training.stopping import StoppedError
+    from lookwider.training.task import NonFiniteError
 
     try:
         result = run_training(config, messages)
-    except StoppedError as stopped:
+    except (StoppedError, NonFiniteError) as ended:
+        if not is_main_process():
+            return 0  # all processes end for the same reason, and one of them says it
+        if isinstance(ended, NonFiniteError):
+            raise
         messages.print(
-            f"{stopped}; the state is in {config.out}. Continue with:\n  {shlex.join(command)}"
+            f"{ended}; the state is in {config.out}. Continue with:\n  {shlex.join(command)}"
         )
-        return 128 + stopped.signal
+        return 128 + ended.signal
     if is_main_process():
         _report(config, result)
     return 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
+import torch
 from torch import nn
 
 from lookwider.backbones.contract import Features
@@ -23,6 +24,15 @@ class Summary(Protocol):
 
     def merge(self, other: Self) -> Self:
         """Return the summary of both parts together."""
+        ...
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Self:
+        """Return the same with its values on a device, in a dtype."""
+        ...
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that anything could depend on."""
         ...
 
 
@@ -64,6 +74,15 @@ class EmptySummary:
     def merge(self, other: EmptySummary) -> EmptySummary:
         """Return the empty summary."""
         return self
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> EmptySummary:
+        """Return the empty summary."""
+        return self
+
+    @property
+    def is_empty(self) -> bool:
+        """It is."""
+        return True
 
 
 class NoContext(nn.Module):

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from lookwider.backbones.contract import Features
 from lookwider.context.regions import RegionSummary, check_places, summarise_regions
-from lookwider.errors import ConfigError
+from lookwider.errors import ConfigError, LookwiderError
 from lookwider.kernels.switches import enabled
 from lookwider.layers.deferred import may_defer
-from lookwider.layers.l2_norm import L2Norm
+from lookwider.layers.l2_norm import L2Norm, squared_lengths
 from lookwider.layers.region_sums import Place
 
 
@@ -51,6 +51,7 @@ class GlobalContext(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"got a dropout of {dropout}, expected a share from 0 to below 1")
         self.local, self.pooled = tuple(local), tuple(pooled)
+        self.across_spatial = normalise and across_spatial
         self.channels = tuple(channels[i] for i in (*self.local, *self.pooled))
 
         def norm(position: int) -> nn.Module:
@@ -71,6 +72,9 @@ class GlobalContext(nn.Module):
     def summarise(self, features: Features, places: Sequence[Place] | None = None) -> RegionSummary:
         """Return the sums over the image of the pooled maps, with their counts.
 
+        A tile's map that is divided by the length of the whole one gives its part of that too:
+        the sum of squares, after the sums of the pooled maps.
+
         Args:
             features: the trunk's maps.
             places: where each map of a tile lies in the image's; None for a whole image.
@@ -80,6 +84,11 @@ class GlobalContext(nn.Module):
             summarise_regions(features[i], (1,), "average", places[i] if places else None)
             for i in self.pooled
         ]
+        if self.across_spatial and places is not None:
+            parts += [
+                summarise_regions(squared_lengths(features[i]), (1,), "average", places[i])
+                for i in self.local
+            ]
         return RegionSummary(
             "average",
             tuple(value for part in parts for value in part.values),
@@ -99,22 +108,45 @@ class GlobalContext(nn.Module):
 
         Shape:
             (N, C_i, h_i, w_i) each -> the local ones, then (N, C_j, 1, 1) each.
+
+        Raises:
+            LookwiderError: tiles of the image are missing from the summary, or were summarised
+                without their places.
         """
+        averages_of = summary.pooled()[: len(self.pooled)]
         local = tuple(
-            _normalised(norm, features[i])
-            for norm, i in zip(self.local_norms, self.local, strict=True)
+            _normalised(norm, features[i], squares)
+            for norm, i, squares in zip(
+                self.local_norms, self.local, self._squares(summary, places), strict=True
+            )
         )
         averages: tuple[Tensor, ...] = tuple(
             self.dropout(norm(average.to(features[i].dtype)))
-            for norm, i, average in zip(
-                self.global_norms, self.pooled, summary.pooled(), strict=True
-            )
+            for norm, i, average in zip(self.global_norms, self.pooled, averages_of, strict=True)
         )
         return (*local, *averages)
 
+    def _squares(
+        self, summary: RegionSummary, places: Sequence[Place] | None
+    ) -> Sequence[Tensor | None]:
+        """Return the squared length of each whole local map, where tiles are divided by it."""
+        if not self.across_spatial or places is None:
+            return [None] * len(self.local)
+        found = summary.values[len(self.pooled) :]
+        if len(found) != len(self.local):
+            raise LookwiderError(
+                f"got a summary of {len(found)} lengths of whole maps, expected "
+                f"{len(self.local)}; summarise tiles with their places"
+            )
+        return found
 
-def _normalised(norm: nn.Module, maps: Tensor) -> Tensor:
+
+def _normalised(norm: nn.Module, maps: Tensor, squares: Tensor | None) -> Tensor:
     """Return normalised maps, deferred if possible: a classifier's scores are divided instead."""
+    if not isinstance(norm, L2Norm):
+        plain: Tensor = norm(maps)
+        return plain
+    # of a replaced or derived norm nothing is known
     deferred = type(norm) is L2Norm and may_defer(maps) and enabled("heads")
-    normalised: Tensor = norm(maps, deferred=True) if deferred else norm(maps)
+    normalised: Tensor = norm(maps, deferred=deferred, squares=squares)
     return normalised

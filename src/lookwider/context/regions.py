@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -60,6 +61,17 @@ class RegionSummary:
         values = tuple(join(a, b) for a, b in zip(self.values, other.values, strict=True))
         seen = tuple(a + b for a, b in zip(self.seen, other.seen, strict=True))
         return RegionSummary(self.pooling, values, seen, self.counts, self.sizes)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> RegionSummary:
+        """Return the same with its sums or maxima on a device, in a dtype."""
+        # converted on the CPU: not every device has every dtype
+        values = tuple(value.cpu().to(dtype).to(device) for value in self.values)
+        return dataclasses.replace(self, values=values)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that anything could depend on."""
+        return not self.values
 
     def pooled(self) -> tuple[Tensor, ...]:
         """Return the average or maximum of each region.
@@ -139,7 +151,7 @@ def _pooling_function(
     features: Tensor, pooling: Pooling
 ) -> Callable[[Tensor, Sequence[int], Place], tuple[Tensor, ...]]:
     """Return what pools these features: in a single pass where that is faster and the same."""
-    fast = is_unobserved(features) and enabled("regions")
+    fast = is_unobserved(features) and enabled("regions") and features.numel() > 0
     if pooling == "average":
         return region_sums_in_one_pass if fast and features.stride(1) == 1 else region_sums
     recorded = torch.is_grad_enabled() and features.requires_grad

@@ -204,7 +204,8 @@ class FusedConv2d(nn.Conv2d):
             return packed[1]
         wide = self.in_channels >= WIDE and self.kernel_size != (1, 1) and self.groups == 1
         parts = self.weight.chunk(SLICES, dim=1) if wide else (self.weight,)
-        if packed is None or packed[0] != maps.shape:
+        single = maps.numel() == self.in_channels  # a cell, whose sums would be ordered otherwise
+        if single or packed is None or packed[0] != maps.shape:
             prepared.packed = (maps.shape, ())
             return parts
         count, _, height, width = maps.shape

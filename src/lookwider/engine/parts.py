@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -14,6 +15,7 @@ from lookwider.context import Context
 from lookwider.engine.folding import optimised
 from lookwider.errors import ConfigError
 from lookwider.kernels.switches import enabled
+from lookwider.layers.deferred import deferring
 
 CHECKED_SIZE = (65, 49)
 """(height, width) of the noise that a rewritten part must see as before."""
@@ -178,7 +180,9 @@ def _checked(plain: Parts, fast: Parts) -> Parts:
 
 
 def _scores(parts: Parts, features: Features) -> Features:
-    fused = parts.context.fuse(features, parts.context.summarise(features))
+    taken = all(getattr(head, "takes_deferred_maps", False) for head in parts.heads.values())
+    with deferring() if taken else nullcontext():  # as the network itself will
+        fused = parts.context.fuse(features, parts.context.summarise(features))
     heads = cast(Mapping[str, Callable[..., Any]], parts.heads)
     return tuple(head(fused, CHECKED_SIZE).scores for head in heads.values())
 

@@ -28,8 +28,8 @@ from lookwider.evaluation.metrics import (
 )
 from lookwider.evaluation.result import ClassScores, Evaluation, ImageScore, ScoredImage
 from lookwider.inference.compiled import for_inference
+from lookwider.inference.memory import memory_advice
 from lookwider.inference.multiscale import OnWindow, check_protocol, class_probabilities, labels_of
-from lookwider.inference.predictor import memory_advice
 from lookwider.inference.prefetch import prefetch
 from lookwider.inference.progress import ImageProgress
 from lookwider.inference.protocol import WHOLE, InferenceProtocol

@@ -7,16 +7,16 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from lookwider.errors import DataError, LookwiderError, MissingExtraError
 from lookwider.images import IMAGE_SUFFIXES, read_image
 from lookwider.inference.compiled import for_inference
+from lookwider.inference.large import LargeReport, Tiler, Tiling, check_tiled, large_label_path
+from lookwider.inference.memory import memory_advice
 from lookwider.inference.multiscale import (
     OnWindow,
     check_protocol,
@@ -48,7 +48,7 @@ class ImageFile:
 class Failure:
     """An image that could not be segmented, and why."""
 
-    path: Path
+    path: Path | str
     reason: str
 
 
@@ -61,13 +61,16 @@ class PredictionReport:
         written: names of those whose results were written.
         skipped: names of those whose results were there already.
         failed: those that could not be read or segmented.
-        seconds: of the whole work.
+        tiled: how those were segmented that went in tiles.
+        manifest: of a job of several workers, once it has ended.
     """
 
     images: int
     written: list[str] = dataclasses.field(default_factory=list)
     skipped: list[str] = dataclasses.field(default_factory=list)
     failed: list[Failure] = dataclasses.field(default_factory=list)
+    tiled: list[LargeReport] = dataclasses.field(default_factory=list)
+    manifest: Path | None = None
 
 
 def find_images(
@@ -152,7 +155,8 @@ def predict_files(
     shift_and_stitch: int = 1,
     batch_size: int = 1,
     skip_existing: bool = False,
-    workers: int = 2,
+    readers: int = 2,
+    tiling: Tiling | None = None,
     console: Console | None = None,
     show: bool = True,
     report: PredictionReport | None = None,
@@ -172,27 +176,34 @@ def predict_files(
             `Segmenter.dense_scores`.
         batch_size: so many windows of an image go through at once.
         skip_existing: leave out images whose label map is there already.
-        workers: threads that read ahead.
+        readers: threads that read ahead.
+        tiling: which images go in tiles, and how; none when None. See `predict_large`.
         console: where progress is shown.
         show: whether it is.
         report: filled while it goes on, to be read after an interruption; a new one when None.
 
     Raises:
-        ConfigError: the protocol does not fit the model or shift-and-stitch.
+        ConfigError: the protocol does not fit the model, shift-and-stitch or tiles.
         LookwiderError: results cannot be written.
     """
     check_protocol(model, protocol, shift_and_stitch)
+    if tiling is not None:
+        check_tiled(plain=protocol.is_plain and shift_and_stitch == 1, probabilities=probabilities)
     report = PredictionReport(len(images)) if report is None else report
     waiting = []
     for file in images:
-        if skip_existing and label_path(out, file.name).is_file():
+        paths = label_path(out, file.name), large_label_path(out, file.name)
+        if skip_existing and any(path.is_file() for path in paths):
             report.skipped.append(file.name)
         else:
             waiting.append(file)
     if waiting:
         model = for_inference(model)
+    tiler = None if tiling is None else Tiler(model, out, tiling)
+    large = [f for f in waiting if tiler is not None and tiler.needs_tiles(f.path, f.name)]
+    whole = [file for file in waiting if file not in large]
     with ImageProgress("predicting", len(waiting), console, show=show) as progress:
-        for file, image in prefetch(lambda f: read_image(f.path), waiting, workers):
+        for file, image in prefetch(lambda f: read_image(f.path), whole, readers):
             try:
                 with memory_advice(str(file.path)):
                     prediction = predict_image(
@@ -210,6 +221,8 @@ def predict_files(
             else:
                 _write(prediction, out, file, report)
             progress.advance(note=file.name)
+        if tiler is not None:
+            _in_tiles(tiler, large, report, progress)
     return report
 
 
@@ -227,28 +240,18 @@ def _write(
         report.written.append(file.name)
 
 
-@contextmanager
-def memory_advice(what: str) -> Iterator[None]:
-    """Turn running out of memory into an error that says what to do.
-
-    Raises:
-        LookwiderError: the block ran out of the device's or the machine's memory.
-    """
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise LookwiderError(_too_large(what)) from error
-    except RuntimeError as error:
-        if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
-            raise
-        raise LookwiderError(_too_large(what)) from error
-
-
-def _too_large(what: str) -> str:
-    return (
-        f"{what}: too large for the memory; use --device cpu if it ran on a GPU, make the image "
-        "smaller, or cut it into tiles"
-    )
+def _in_tiles(
+    tiler: Tiler, images: Sequence[ImageFile], report: PredictionReport, progress: ImageProgress
+) -> None:
+    for file in images:
+        try:
+            with memory_advice(str(file.path)):
+                report.tiled.append(tiler.segment(file.path, file.name, progress.within))
+        except (LookwiderError, MissingExtraError) as error:
+            report.failed.append(Failure(file.path, str(error)))
+        else:
+            report.written.append(file.name)
+        progress.advance(note=file.name)
 
 
 def _images_in(folder: Path, exclude: str | Path | None) -> Iterator[Path]:

@@ -116,20 +116,30 @@ def hardest_labels(losses: Tensor, labels: Tensor, share: float, ignore_index: i
         >>> hardest_labels(losses, torch.tensor([[[3, 1, 2, 255]]]), 0.5, 255)
         tensor([[[  3,   1, 255, 255]]])
     """
+    valid = labels != ignore_index
+    result = labels.clone()
+    result[valid] = torch.where(hardest(losses[valid], share), labels[valid], ignore_index)
+    return result
+
+
+def hardest(losses: Tensor, share: float) -> Tensor:
+    """Return which losses belong to the share of the highest; see `hardest_labels`.
+
+    Shape:
+        (P,) -> (P,) bool.
+
+    Raises:
+        LookwiderError: the share is not above 0 and at most 1.
+    """
     if not 0 < share <= 1:
         raise LookwiderError(f"got hardest={share}, expected a share above 0 and at most 1")
-    valid = labels != ignore_index
-    scored = losses[valid]
-    if len(scored) == 0:
-        return labels
-    count = max(1, math.ceil(share * len(scored)))
-    least = scored.kthvalue(len(scored) + 1 - count).values
-    harder = ~(scored <= least)  # NaN too: it must be seen in the loss
-    equal = scored == least
-    kept = harder | (equal & (equal.cumsum(0) <= count - harder.sum()))
-    result = labels.clone()
-    result[valid] = torch.where(kept, labels[valid], ignore_index)
-    return result
+    if len(losses) == 0:
+        return losses.isnan()
+    count = max(1, math.ceil(share * len(losses)))
+    least = losses.kthvalue(len(losses) + 1 - count).values
+    harder = ~(losses <= least)  # NaN too: it must be seen in the loss
+    equal = losses == least
+    return harder | (equal & (equal.cumsum(0) <= count - harder.sum()))
 
 
 def _form(path: Literal["labels", "loss"], scores: Tensor) -> Form:

@@ -49,7 +49,9 @@ class L2Norm(nn.Module):
         values = torch.full((1 if channel_shared else channels,), float(scale))
         self.scale = nn.Parameter(values, requires_grad=learned)
 
-    def forward(self, features: Tensor, *, deferred: bool = False) -> Tensor:
+    def forward(
+        self, features: Tensor, *, deferred: bool = False, squares: Tensor | None = None
+    ) -> Tensor:
         """Return the normalised and scaled features.
 
         The length is computed in float32 at least, also under autocast.
@@ -59,11 +61,12 @@ class L2Norm(nn.Module):
             deferred: leave the division by the length to after the convolution that follows, if
                 that is possible: a classifier's scores are fewer than the features. See
                 `may_defer`.
+            squares: squared lengths (N, 1, 1, 1) of whole maps, of which these features are tiles.
 
         Shape:
             (N, C, h, w) -> (N, C, h, w), in the dtype of the features.
         """
-        parts = NormalisedParts(features, self.scale, self.axes, self.eps)
+        parts = NormalisedParts(features, self.scale, self.axes, self.eps, squares)
         return DeferredMap(parts.with_lengths()) if deferred else parts.put_together()
 
 
@@ -76,6 +79,7 @@ class NormalisedParts:
         scale: of each channel (C,), or (1,) of all.
         axes: over which a length is taken: (1,) at every place, (1, 2, 3) of the whole map.
         eps: added to the squared length, inside the root.
+        squares: squared lengths of the whole maps of tiles; None to take the features' own.
         inverse_length: 1 / |x|, in float32 at least: (N, 1, h, w), or (N, 1, 1, 1) of the whole
             map; None where it is not needed before the features are divided.
     """
@@ -84,6 +88,7 @@ class NormalisedParts:
     scale: Tensor
     axes: tuple[int, ...]
     eps: float
+    squares: Tensor | None = None
     inverse_length: Tensor | None = None
 
     def with_lengths(self) -> NormalisedParts:
@@ -92,8 +97,10 @@ class NormalisedParts:
         They are computed here and not by the first convolution: then, as for the map itself, their
         gradients are recorded, or not, by the mode in which the map is deferred.
         """
-        inverse = (squared_lengths(self.features, self.axes) + self.eps).rsqrt()
-        return replace(self, inverse_length=inverse)
+        squares = self.squares
+        if squares is None:
+            squares = squared_lengths(self.features, self.axes)
+        return replace(self, inverse_length=(squares + self.eps).rsqrt())
 
     def like(self) -> tuple[Tensor, tuple[int, ...]]:
         """Return the features and their shape."""
@@ -106,7 +113,9 @@ class NormalisedParts:
             (N, C, h, w).
         """
         wide = self.features.to(torch.promote_types(self.features.dtype, torch.float32))
-        squares = wide.square().sum(self.axes, keepdim=True)
+        squares = self.squares
+        if squares is None:
+            squares = wide.square().sum(self.axes, keepdim=True)
         scale = self.scale[:, None, None] * (squares + self.eps).rsqrt()
         return (wide * scale).to(self.features.dtype)
 
@@ -168,7 +177,7 @@ def squared_lengths(maps: Tensor, axes: tuple[int, ...] = (1,)) -> Tensor:
     if maps.is_contiguous(memory_format=torch.channels_last):
         lengths: Tensor = torch.linalg.vector_norm(maps, dim=1, keepdim=True, dtype=wide)
         return lengths.square()
-    chunk = max(1, _CHUNK * maps.shape[1] // maps.numel())
+    chunk = max(1, _CHUNK * maps.shape[1] // max(maps.numel(), 1))
     parts = (part.to(wide).square().sum(1, keepdim=True) for part in torch.split(maps, chunk, 1))
     return functools.reduce(torch.add, parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, cast
 
 from torch import nn
@@ -12,6 +12,7 @@ from lookwider.backbones import Features
 from lookwider.context import Context
 from lookwider.layers.deferred import deferring, is_unobserved
 from lookwider.layers.grids import Grid
+from lookwider.layers.region_sums import Place
 from lookwider.scores import ScoreMap
 
 
@@ -45,7 +46,11 @@ class Head(Protocol):
 
 
 def fused_for(
-    heads: Collection[nn.Module], context: Context, features: Features, summary: Any
+    heads: Collection[nn.Module],
+    context: Context,
+    features: Features,
+    summary: Any,
+    places: Sequence[Place] | None = None,
 ) -> Features:
     """Return the fused maps, deferred if all heads do nothing with them but convolve them.
 
@@ -55,15 +60,16 @@ def fused_for(
     Args:
         heads: those that the maps are for.
         context: of the network.
-        features: of an image.
+        features: of an image, or of a tile of it.
         summary: of the context.
+        places: of a tile's maps.
     """
     taken = all(getattr(head, "takes_deferred_maps", False) for head in heads)
     taken = taken and is_unobserved(features[0])
     if taken and all(_is_unwatched(part) for part in (cast(nn.Module, context), *heads)):
         with deferring():
-            return context.fuse(features, summary)
-    return context.fuse(features, summary)
+            return context.fuse(features, summary, places)
+    return context.fuse(features, summary, places)
 
 
 _KNOWN = ("torch.nn.", "torch.fx.", "lookwider.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -22,6 +22,7 @@ from lookwider.errors import ConfigError, LookwiderError
 from lookwider.images import pixels_of, read_image
 from lookwider.layers.dense import shift_and_stitch, stitched_grid
 from lookwider.layers.modes import evaluating, half_precision
+from lookwider.layers.region_sums import Place
 from lookwider.layers.taps import Taps
 from lookwider.models.head import Head, fused_for
 from lookwider.predictions import Prediction
@@ -97,8 +98,7 @@ class Segmenter(nn.Module):
                 (None), wherever it can be (True), or never.
 
         Raises:
-            ConfigError: the dtype is none to compute in; or this network is compiled already, and
-                would have to be compiled otherwise.
+            ConfigError: the dtype is none to compute in, or this network is compiled otherwise.
 
         Example:
             >>> from lookwider import create_model
@@ -116,12 +116,8 @@ class Segmenter(nn.Module):
                 )
             return self if where == self.device else copy.deepcopy(self).to(where)
         heads = {name: h for name, h in self.heads.items() if name not in self.training_only}
-        parts = compiled_parts(
-            Parts(self.backbone, self.context, heads),
-            dtype=precision,
-            device=where,
-            winograd=winograd,
-        )
+        plain = Parts(self.backbone, self.context, heads)
+        parts = compiled_parts(plain, dtype=precision, device=where, winograd=winograd)
         fast = Segmenter(*parts, classes=self.classes, extra_classes=self.extra_classes)
         fast.class_map, fast.architecture = self.class_map, self.architecture
         return fast.eval()
@@ -226,17 +222,22 @@ class Segmenter(nn.Module):
             return self.backbone(images)
 
     def classify(
-        self, features: Features, summary: Summary, size: tuple[int, int]
+        self,
+        features: Features,
+        summary: Summary,
+        size: tuple[int, int],
+        places: Sequence[Place] | None = None,
     ) -> dict[str, ScoreMap]:
-        """Return the scores of features within the context of a summary, which may be another's."""
+        """Return the scores of features within the context of a summary, which may be another's.
+
+        With the ``places`` of a tile's maps, only the coarse scores hold.
+        """
         left_out = frozenset[str]() if self.training else self.training_only
         heads = {name: head for name, head in self.heads.items() if name not in left_out}
         with half_precision(features[0].device, self.compiled):
-            fused = fused_for(heads.values(), self.context, features, summary)
+            fused = fused_for(heads.values(), self.context, features, summary, places)
             maps = {name: cast(ScoreMap, head(fused, size)) for name, head in heads.items()}
-        if self.compiled is None:
-            return maps
-        return {name: found.widened() for name, found in maps.items()}
+        return maps if self.compiled is None else {n: found.widened() for n, found in maps.items()}
 
     def preprocess(self, image: ImageLike) -> Tensor:
         """Return an image as the network takes it.

@@ -12,7 +12,6 @@ from lookwider.errors import ConfigError
 from lookwider.layers.modes import evaluating
 from lookwider.models import Segmenter
 from lookwider.training.config import TrainConfig
-from lookwider.training.hardware import uses_gpu
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -22,6 +21,7 @@ def check_run(
     train: SegmentationDataset,
     val: SegmentationDataset | None,
     model: Segmenter,
+    processes: int = 1,
 ) -> None:
     """Check that data, model and settings fit, by reading the first sample of each split.
 
@@ -46,7 +46,9 @@ def check_run(
     if sample.label is None:
         raise ConfigError(f"{sample.name!r} of split {config.split!r} has no label to train on")
     check_crop(config, sample)
-    check_batch_norm(config, sample, model)
+    # norms see the images of all processes, of which there are several
+    if processes == 1:
+        check_batch_norm(config, sample, model)
 
 
 def check_crop(config: TrainConfig, sample: Sample) -> None:
@@ -67,7 +69,7 @@ def check_crop(config: TrainConfig, sample: Sample) -> None:
 def check_batch_norm(config: TrainConfig, sample: Sample, model: Segmenter) -> None:
     """Raise where batch normalisation would get a single value per channel in training.
 
-    Only a batch of one image on a device can come to that; it is tried in evaluation mode, which
+    Only a batch of one image can come to that; it is tried in evaluation mode, which
     leaves the running statistics as they are.
     """
     norms: dict[nn.Module, str] = {
@@ -76,8 +78,7 @@ def check_batch_norm(config: TrainConfig, sample: Sample, model: Segmenter) -> N
         if isinstance(module, BATCH_NORMS)
         and not (config.freeze_trunk and name.startswith("backbone."))
     }
-    synchronised = config.devices > 1 and uses_gpu(config)  # then all devices' images count
-    if config.batch_size > config.devices or synchronised or not norms:
+    if config.batch_size > 1 or not norms:
         return
     size = config.crop_size or config.resize or sample.image.shape[:2]
     lone: list[str] = []

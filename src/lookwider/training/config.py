@@ -91,7 +91,9 @@ class TrainConfig(BaseModel):
     epochs: Annotated[Factor | None, Optionally] = Field(
         default=None, description="passes over the training split; give this or steps"
     )
-    batch_size: PositiveInt = Field(default=1, description="images of a forward pass")
+    batch_size: PositiveInt = Field(
+        default=1, description="images of a forward pass, of all devices"
+    )
     accumulate: PositiveInt = Field(default=1, description="forward passes of a step")
 
     # the optimiser
@@ -149,7 +151,12 @@ class TrainConfig(BaseModel):
         description="auto: bf16-mixed on a GPU or with AMX, else 32-true",
     )
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: PositiveInt = 1
+    devices: PositiveInt = Field(
+        default=1, description="devices to train on; torchrun and SLURM decide it themselves"
+    )
+    strategy: Literal["ddp", "fsdp"] = Field(
+        default="ddp", description="copies of the model on all devices, or its shares"
+    )
     channels_last: bool = Field(
         default=True, description="memory layout; the usual one where this would crash PyTorch"
     )
@@ -174,6 +181,10 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"batch_size={self.batch_size} must be a multiple of devices={self.devices}"
             )
+        if self.strategy == "fsdp" and self.ema is not None:
+            raise ValueError(
+                "strategy=fsdp keeps no averaged weights: set ema=none or strategy=ddp"
+            )
         varying = self.scale is not None and self.crop_size is None
         if varying and self.batch_size > 1:
             raise ValueError("scale makes images of many sizes: set crop_size=H,W or batch_size=1")
@@ -189,9 +200,10 @@ class TrainConfig(BaseModel):
 
 RESUME_FREE = frozenset(
     {"out", "resume", "workers", "accelerator", "log_every", "val_batch_size"}
-    | {"checkpoint_activations"}
+    | {"checkpoint_activations", "devices", "strategy"}
 )
-"""Settings that may change when a run is continued: the weights do not depend on them."""
+"""Settings that may change when a run is continued: the weights do not depend on them, but for
+rounding where another number of devices adds up."""
 
 
 def check_config(values: Mapping[str, Any]) -> TrainConfig:

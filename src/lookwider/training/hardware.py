@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable
 from typing import Literal
 
 import torch
-from lightning.pytorch.plugins import LayerSync
 from lightning.pytorch.utilities import rank_zero_only
-from timm.layers import norm_act
 from torch import nn
 
 from lookwider.training.config import TrainConfig
@@ -64,24 +61,8 @@ def memory_layout(model: nn.Module, config: TrainConfig) -> torch.memory_format:
         and module.in_channels < FEW_CHANNELS
         for module in model.modules()
     )
+    safe &= config.strategy != "fsdp"  # which shares out rows of contiguous weights only
     return torch.channels_last if config.channels_last and safe else torch.contiguous_format
-
-
-class SyncBatchNorms(LayerSync):
-    """Let batch normalisation see the images of all GPUs while they train together.
-
-    Unlike the trainer's own conversion it keeps the activation that timm joins to some norms.
-    The saved model is not touched by it: names and shapes of the tensors stay.
-    """
-
-    def apply(self, model: nn.Module) -> nn.Module:
-        """Return the model with its batch norms synchronised."""
-        convert: Callable[[nn.Module], nn.Module] = norm_act.convert_sync_batchnorm
-        return convert(model)
-
-    def revert(self, model: nn.Module) -> nn.Module:
-        """Return the model as it is: a run's model is not used after it."""
-        return model
 
 
 def peak_memory() -> dict[str, float]:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from lookwider.evaluation import metrics
 from lookwider.training.checkpointing import BEST, NEXT, SaveOptions, rotate
+from lookwider.training.collectives import largest_of_all
 from lookwider.training.logs import RunLog
 from lookwider.training.stopping import StoppedError, StopRequest
 from lookwider.training.task import SegmentationTask
@@ -98,10 +99,10 @@ class KeepRun(Checkpoint):
             trainer.should_stop = True  # asks for the last validation, due or not
         if self.validates_after(step):
             return
-        stopping = self.stop.signal is not None
-        if finished or stopping or step % self.save_every == 0:
+        asked = self._asked(trainer)
+        if finished or asked or step % self.save_every == 0:
             self.save(trainer)
-        self._stop_if_asked(trainer)
+        self._stop_if(asked, trainer)
 
     def validates_after(self, step: int) -> bool:
         """Whether a validation follows this step."""
@@ -130,7 +131,7 @@ class KeepRun(Checkpoint):
             self.best_mean_iou, self.best_step = iou, trainer.global_step
             trainer.save_checkpoint(self.run / BEST, storage_options=self._options(training=False))
         self.save(trainer)
-        self._stop_if_asked(trainer)
+        self._stop_if(self._asked(trainer), trainer)
 
     def _warn_of_missing(self, counts: Any, task: SegmentationTask) -> None:
         never = (counts.sum(1) > 0) & (counts.sum(0) == 0)
@@ -153,7 +154,10 @@ class KeepRun(Checkpoint):
         self.saved_step = trainer.global_step
         self.run_log.leave_out()
 
-    def _stop_if_asked(self, trainer: Trainer) -> None:
-        number = self.stop.signal
-        if number is not None and trainer.global_step < self.max_steps:
-            raise StoppedError(self.saved_step, number)
+    def _asked(self, trainer: Trainer) -> int:
+        """Return the signal that asked any of the processes to stop, or 0: all stop together."""
+        return largest_of_all(self.stop.signal or 0, trainer.strategy.root_device)
+
+    def _stop_if(self, asked: int, trainer: Trainer) -> None:
+        if asked and trainer.global_step < self.max_steps:
+            raise StoppedError(self.saved_step, asked)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Subset
 
+from lookwider.classes import IGNORE_INDEX
 from lookwider.data import SegmentationDataset
 from lookwider.data.loading import Collate, DrawnSamples, OrderedSamples
 from lookwider.data.sample import Sample
+from lookwider.data.transforms import Compose
 from lookwider.training.augmentation import training_transform, validation_transform
 from lookwider.training.config import TrainConfig
 from lookwider.training.sampling import StepSampler
@@ -47,9 +52,12 @@ def val_loader(
 ) -> DataLoader[Sample]:
     """Return the validation images in order, for this process."""
     count = min(len(dataset), config.val_limit or len(dataset))
-    samples = OrderedSamples(dataset, validation_transform(config))
+    transform = validation_transform(config)
     # each process takes its own part: every image counts once, none is repeated to fill up
     part = range(trainer.global_rank, count, trainer.world_size)
+    if not part:  # the others wait for each to validate: of this image no pixel counts
+        part, transform = range(1), Compose((transform, unlabelled))
+    samples = OrderedSamples(dataset, transform)
     return DataLoader(
         Subset(samples, part),
         batch_size=config.val_batch_size,
@@ -58,3 +66,9 @@ def val_loader(
         worker_init_fn=ignore_interrupt,
         persistent_workers=config.workers > 0,
     )
+
+
+def unlabelled(sample: Sample) -> Sample:
+    """Return a sample of which no pixel counts."""
+    assert sample.label is not None
+    return dataclasses.replace(sample, label=np.full_like(sample.label, IGNORE_INDEX))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lookwider.data.sample import Batch
 from lookwider.images import write_bytes
+from lookwider.training.collectives import process_count, sum_of_all
 from lookwider.training.hardware import peak_memory
 
 COLUMNS = (
@@ -134,7 +135,8 @@ class RunLog(Callback):
             self._write_training(trainer, batch_idx)
 
     def _write_training(self, trainer: Trainer, batch_idx: int) -> None:
-        self.recent_loss = float(torch.stack(self.losses).mean())
+        # of the batches of all processes: the mean of the shares that each had
+        self.recent_loss = float(sum_of_all(torch.stack(self.losses).mean())) / process_count()
         # the trainer divided each by the number accumulated for the mean gradient
         self.recent_loss *= trainer.accumulate_grad_batches
         elapsed = max(self.waiting + self.working, 1e-9)

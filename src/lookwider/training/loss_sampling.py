@@ -2,6 +2,9 @@
 
 Training on a random subset of patches is whole-image training with some cells of the final layer
 left out of the loss. A cell is a square of the image as large as the coarsest stride.
+
+Where processes train together, the batch is that of all of them: what is left out of it does not
+depend on how it is spread.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from torch.nn import functional
 
 from lookwider.classes import IGNORE_INDEX
 from lookwider.errors import ConfigError
+from lookwider.kernels.upsampled import hardest
+from lookwider.training.collectives import process_count, process_rank, sum_of_all, values_of_all
 
 LossSampling = Literal["whole", "uniform", "balanced", "hard"]
 
@@ -60,9 +65,10 @@ def sample_loss(
         probability = torch.full((count, rows, cols), keep, device=labels.device)
     else:
         probability = balanced_probability(labels, keep, cell, num_classes)
-    # drawn on the CPU: the same cells on every device
+    # drawn on the CPU: the same cells on every device, and for an image wherever it is trained on
     generator = torch.Generator().manual_seed(seed)
-    chance = torch.rand(count, rows, cols, generator=generator).to(labels.device)
+    everyones = torch.rand(process_count() * count, rows, cols, generator=generator)
+    chance = everyones[process_rank() * count :][:count].to(labels.device)
     kept = chance < probability
     pixels = kept.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
     return torch.where(pixels, labels, IGNORE_INDEX)
@@ -75,7 +81,7 @@ def balanced_probability(labels: Tensor, keep: float, cell: int, num_classes: in
         (N, H, W) int64 -> (N, ceil(H / cell), ceil(W / cell)) float32.
     """
     valid = labels != IGNORE_INDEX
-    counts = torch.bincount(labels[valid], minlength=num_classes).to(torch.float32)
+    counts = sum_of_all(torch.bincount(labels[valid], minlength=num_classes)).to(torch.float32)
     inverse = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)
     rarity = torch.where(valid, inverse[torch.where(valid, labels, 0)], 0.0)
     _, height, width = labels.shape
@@ -83,7 +89,21 @@ def balanced_probability(labels: Tensor, keep: float, cell: int, num_classes: in
     pad = (0, -width % cell, 0, -height % cell)
     area = functional.avg_pool2d(functional.pad(valid.to(torch.float32), pad)[:, None], cell)
     weight = functional.avg_pool2d(functional.pad(rarity, pad)[:, None], cell) / area.clamp(1e-12)
-    return _scaled_to_mean(weight[:, 0], keep)
+    everyones, own = values_of_all(weight.flatten())
+    return _scaled_to_mean(everyones, keep)[own].reshape(weight[:, 0].shape)
+
+
+def hardest_of_all(losses: Tensor, labels: Tensor, share: float, ignore_index: int) -> Tensor:
+    """Return `lookwider.kernels.upsampled.hardest_labels` of the batch over all processes.
+
+    Shape:
+        losses, labels: (N, H, W) -> (N, H, W) int64, this process's part.
+    """
+    valid = labels != ignore_index
+    everyones, own = values_of_all(losses[valid])
+    result = labels.clone()
+    result[valid] = torch.where(hardest(everyones, share)[own], labels[valid], ignore_index)
+    return result
 
 
 def _scaled_to_mean(weight: Tensor, keep: float) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lookwider.errors import ConfigError
+from lookwider.training.batch_norms import ProcessorBatchNorm
 
 NORMS = (
     nn.BatchNorm1d,
@@ -20,6 +21,7 @@ NORMS = (
     nn.GroupNorm,
     nn.LayerNorm,
     nn.RMSNorm,
+    ProcessorBatchNorm,
 )
 """Layers whose parameters are never decayed."""
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from lookwider.data import SegmentationDataset, open_dataset
@@ -26,15 +21,18 @@ from lookwider.training.band_statistics import band_statistics, fits_imagenet
 from lookwider.training.checking import check_run
 from lookwider.training.checkpointing import (
     BEST,
-    FolderCheckpoints,
     SavedState,
 )
 from lookwider.training.class_statistics import class_weights
 from lookwider.training.config import TrainConfig
+from lookwider.training.distributed import (
+    Processes,
+    connected,
+    find_processes,
+    main_first,
+)
 from lookwider.training.hardware import (
-    SyncBatchNorms,
     choose_precision,
-    is_main_process,
     memory_layout,
     peak_memory,
     uses_gpu,
@@ -44,14 +42,16 @@ from lookwider.training.loaders import train_loader, val_loader
 from lookwider.training.logs import MetricsTable, RunLog
 from lookwider.training.progress import ShowProgress
 from lookwider.training.recomputing import recomputed_activations
-from lookwider.training.run_folder import prepare_folder
+from lookwider.training.run_folder import joined_state, prepare_folder
 from lookwider.training.sampling import seed_for
+from lookwider.training.sharding import ShardedTask
 from lookwider.training.stopping import (
     StoppedError,
     StopRequest,
     stop_on_signals,
 )
 from lookwider.training.task import SegmentationTask
+from lookwider.training.trainer import quiet_engine, shares, trainer_for
 from lookwider.weights.checkpoint import load
 from lookwider.weights.description import describe
 
@@ -96,13 +96,21 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         ConfigError: the settings do not fit the data, or the folder holds another run.
         CheckpointError: a state cannot be written or read.
         NonFiniteError: the loss is not finite any more.
+        LostProcessError: another of the processes that train together ended.
         StoppedError: SIGINT or SIGTERM came; the state was saved.
     """
     console = console or Console(stderr=True)
-    if not is_main_process():
+    processes = find_processes(config)
+    if processes.rank > 0:
         console = Console(quiet=True)
-    with torch.random.fork_rng(), _quiet_engine(), stop_on_signals(console) as stop:
-        saved = prepare_folder(config, console)
+    with (
+        torch.random.fork_rng(),
+        quiet_engine(),
+        stop_on_signals(console) as stop,
+        connected(processes, config),
+    ):
+        with main_first(processes):
+            saved = prepare_folder(config, console) if processes.rank == 0 else joined_state(config)
         train_data, val_data = _open(config)
         max_steps = config.total_steps(len(train_data))
         if saved is not None and saved.step >= max_steps:
@@ -110,20 +118,22 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
             return _finished(config, saved.step)
         torch.manual_seed(seed_for(config.seed, "weights"))
         model = _model(config, train_data, console, saved)
-        check_run(config, train_data, val_data, model)
+        check_run(config, train_data, val_data, model, processes.count)
         weights = None
         if config.class_weights is not None:
-            weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
+            with main_first(processes):
+                weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
         model = model.to(memory_format=memory_layout(model, config))
         model.train()
         if config.freeze_trunk:
             # evaluation mode keeps the statistics of batch norms; the trainer leaves modes alone
             model.get_submodule("backbone").requires_grad_(False).eval()
-        task = SegmentationTask(model, config, max_steps, weights)
+        kind = ShardedTask if shares(config, processes) else SegmentationTask
+        task = kind(model, config, max_steps, weights)
         trunk = model.get_submodule("backbone")
         again = recomputed_activations(trunk) if config.checkpoint_activations else nullcontext()
         with again, trained_convolutions(model):
-            return _fit(task, train_data, val_data, saved, stop, console)
+            return _fit(task, train_data, val_data, saved, stop, console, processes)
 
 
 def _open(config: TrainConfig) -> tuple[SegmentationDataset, SegmentationDataset | None]:
@@ -170,27 +180,31 @@ def _fit(
     saved: SavedState | None,
     stop: StopRequest,
     console: Console,
+    processes: Processes,
 ) -> TrainResult:
     config, max_steps = task.config, task.max_steps
     start = 0 if saved is None else saved.step
     every = config.val_every or max(1, max_steps // 10)
+    val_every = None if val_data is None else every
     log = RunLog(
         MetricsTable(config.out / METRICS), config.log_every, config.batch_size, len(train_data)
     )
     keep = KeepRun(
         config.out,
         max_steps=max_steps,
-        val_every=None if val_data is None else every,
+        val_every=val_every,
         save_every=config.save_every or every,
         log=log,
         stop=stop,
         console=console,
-        protocol=_protocol(config, max_steps, len(train_data)),
+        protocol=_protocol(config, max_steps, len(train_data), processes.count),
     )
     callbacks: list[Callback] = [log, ShowProgress(console, max_steps, start, log, keep), keep]
     if config.ema is not None:
         callbacks.insert(0, EMAWeightAveraging(decay=config.ema))
-    trainer = _trainer(task, callbacks, every if val_data is not None else None, start)
+    trainer = trainer_for(
+        task, callbacks, every if val_data is not None else None, start, processes
+    )
     try:
         trainer.fit(
             task,
@@ -214,43 +228,12 @@ def _fit(
     )
 
 
-def _trainer(
-    task: SegmentationTask, callbacks: list[Callback], val_every: int | None, start: int
-) -> Trainer:
-    config = task.config
-    validation: dict[str, Any] = {"limit_val_batches": 0}
-    if val_every is not None:
-        validation = {"val_check_interval": val_every * config.accumulate}
-    plugins: list[Any] = [FolderCheckpoints(task.model)]
-    if config.devices > 1 and uses_gpu(config):  # torch has it for GPUs only
-        plugins.append(SyncBatchNorms())
-    return Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        precision=choose_precision(config),
-        max_steps=task.max_steps,
-        max_epochs=-1,
-        accumulate_grad_batches=config.accumulate,
-        gradient_clip_val=config.clip_grad,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        logger=TensorBoardLogger(config.out, name="", version="tensorboard", purge_step=start),
-        callbacks=callbacks,
-        plugins=plugins,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        deterministic=config.deterministic or None,
-        default_root_dir=config.out,
-        **validation,
-    )
-
-
-def _protocol(config: TrainConfig, max_steps: int, samples: int) -> dict[str, Any]:
+def _protocol(config: TrainConfig, max_steps: int, samples: int, processes: int) -> dict[str, Any]:
     return {
         "config": config.model_dump(mode="json", exclude={"resume", "out"}),
         "steps": max_steps,
         "training_images": samples,
+        "processes": processes,
         "precision": choose_precision(config),
         "device": torch.cuda.get_device_name() if uses_gpu(config) else "cpu",
     }
@@ -267,19 +250,3 @@ def _finished(config: TrainConfig, steps: int) -> TrainResult:
         seconds=0.0,
         memory=peak_memory(),
     )
-
-
-@contextmanager
-def _quiet_engine() -> Iterator[None]:
-    """Keep the trainer's advice out of the way; what matters is said by this package."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=PossibleUserWarning)
-            # its own use of a torch function that is being renamed
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-            yield
-    finally:
-        logger.setLevel(level)

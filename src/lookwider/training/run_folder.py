@@ -47,6 +47,20 @@ def prepare_folder(config: TrainConfig, console: Console) -> SavedState | None:
     return saved
 
 
+def joined_state(config: TrainConfig) -> SavedState | None:
+    """Return the state to continue from, in a folder that the main process has prepared.
+
+    Raises:
+        ConfigError: the folder is not there: it is on a disk of another machine.
+    """
+    if not (config.out / CONFIG).is_file():
+        raise ConfigError(
+            f"{config.out}: the main process has made it, but it is not here; "
+            "choose an out= on a disk that all machines share"
+        )
+    return find_saved_state(config.out)
+
+
 def read_config(run: Path) -> TrainConfig:
     """Return the config that a run was made with.
 

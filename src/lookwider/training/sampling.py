@@ -87,7 +87,7 @@ class StepSampler(Sampler[list[Draw]]):
         start: first batch.
         stop: the batch after the last.
         rank: this process.
-        world_size: processes; each takes every ``world_size``-th sample of a batch.
+        world_size: processes; each takes as many samples of a batch, the first ones the first.
     """
 
     def __init__(
@@ -119,4 +119,5 @@ class StepSampler(Sampler[list[Draw]]):
     def __iter__(self) -> Iterator[list[Draw]]:
         for step in range(self.start, self.stop):
             draws = batch_draws(self.length, self.batch_size, self.seed, step)
-            yield draws[self.rank :: self.world_size]
+            share = self.batch_size // self.world_size
+            yield draws[self.rank * share :][:share]

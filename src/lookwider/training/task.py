@@ -16,9 +16,15 @@ from lookwider.data.sample import Batch
 from lookwider.errors import LookwiderError
 from lookwider.evaluation.metrics import ConfusionCounts
 from lookwider.models import Segmenter, parameter_roles
+from lookwider.training.collectives import (
+    objects_of_all,
+    process_count,
+    put_together,
+    sum_of_all,
+)
 from lookwider.training.config import TrainConfig
 from lookwider.training.hardware import memory_layout
-from lookwider.training.loss_sampling import sample_loss
+from lookwider.training.loss_sampling import hardest_of_all, sample_loss
 from lookwider.training.optimisation import GroupRule, lr_factor, parameter_groups
 from lookwider.training.sampling import seed_for
 
@@ -120,7 +126,11 @@ class SegmentationTask(LightningModule):
         return loss
 
     def loss(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the weighted sum of the heads' losses; heads with own labels weigh 1."""
+        """Return the weighted sum of the heads' losses; heads with own labels weigh 1.
+
+        Of processes that train together, the mean of what they return is the loss of the whole
+        batch: each pixel counts as in one process, wherever the valid ones are.
+        """
         config = self.config
         hardest = config.loss_keep if config.loss_sampling == "hard" else None
         main = sample_loss(
@@ -129,7 +139,7 @@ class SegmentationTask(LightningModule):
             keep=config.loss_keep,
             cell=config.loss_cell,
             num_classes=self.model.num_classes,
-            seed=seed_for(config.seed, "loss", batch_idx, self.global_rank),
+            seed=seed_for(config.seed, "loss", batch_idx, 0),
         )
         total = torch.zeros((), device=batch.images.device)
         for head, scores in self.model.scores(batch.images).items():
@@ -141,27 +151,33 @@ class SegmentationTask(LightningModule):
                 reduction=config.reduction,
                 label_smoothing=config.label_smoothing,
                 hardest=None if own else hardest,
+                add_up=sum_of_all,
+                choose=hardest_of_all,
             )
             total = total + loss * (1.0 if own or head == "main" else config.aux_weight)
-        return total
+        # the mean over pixels was divided by those of all processes, the one over images was not
+        return total * process_count() if config.reduction == "mean" else total
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a non-finite loss or gradient reaches the weights.
 
         Raises:
-            NonFiniteError: naming the step, the images and what to try.
+            NonFiniteError: in every process, naming the step, the images of all of them that are
+                concerned, and what to try.
         """
         del optimizer
         losses = torch.stack([loss for _, loss in self.seen])
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        values = torch.cat([losses, norm.to(losses)[None]]).tolist()  # one wait for the device
-        if not all(math.isfinite(value) for value in values):
-            raise NonFiniteError(self._explain(values[:-1], values[-1]))
+        norm = put_together(torch.nn.utils.get_total_norm(gradients)).to(losses)
+        bad = (~torch.cat([losses, norm[None]]).isfinite()).sum()
+        # all stop at the same step, also where the loss of one process alone is not finite
+        if int(sum_of_all(bad)):  # one wait for the device
+            named = [(names, float(loss)) for names, loss in self.seen]
+            everyones = [entry for entries in objects_of_all(named) for entry in entries]
+            raise NonFiniteError(self._explain(everyones, float(norm)))
         self.seen.clear()
 
-    def _explain(self, losses: list[float], norm: float) -> str:
-        named = [(names, loss) for (names, _), loss in zip(self.seen, losses, strict=True)]
+    def _explain(self, named: list[tuple[tuple[str, ...], float]], norm: float) -> str:
         bad = [names for names, loss in named if not math.isfinite(loss)]
         what = "loss" if bad else f"gradient norm ({norm})"
         images = ", ".join(name for names in (bad or [n for n, _ in named]) for name in names)

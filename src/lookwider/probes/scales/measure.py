@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from lookwider.errors import DataError, LookwiderError
-from lookwider.inference.predictor import memory_advice
+from lookwider.inference.memory import memory_advice
 from lookwider.inference.progress import ImageProgress
 from lookwider.layers.l2_norm import L2Norm
 from lookwider.layers.modes import evaluating

@@ -14,7 +14,7 @@ from lookwider.data.sample import Sample, SegmentationDataset
 from lookwider.errors import ConfigError, DataError, check_choice
 from lookwider.evaluation.evaluate import check_classes
 from lookwider.evaluation.metrics import confusion_counts
-from lookwider.inference.predictor import memory_advice
+from lookwider.inference.memory import memory_advice
 from lookwider.inference.progress import ImageProgress
 from lookwider.layers.modes import evaluating
 from lookwider.probes.images import Images, count_images, sample_of

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from lookwider.errors import LookwiderError
-from lookwider.inference.predictor import memory_advice
+from lookwider.inference.memory import memory_advice
 from lookwider.inference.progress import ImageProgress
 from lookwider.layers.modes import evaluating
 from lookwider.models.segmenter import ImageLike

@@ -16,7 +16,7 @@ from torch import nn
 
 from lookwider.classes import Classes
 from lookwider.images import write_bytes
-from lookwider.inference.predictor import memory_advice
+from lookwider.inference.memory import memory_advice
 from lookwider.layers.modes import evaluating
 from lookwider.layers.region_sums import region_bounds
 from lookwider.models.segmenter import ImageLike, image_array

@@ -1,0 +1,59 @@
+"""A tiny network, a folder of pictures, and an engine without processes."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lookwider.inference import find_images, predict_files
+from lookwider.inference.bulk import BulkJob
+from lookwider.inference.bulk.pipeline import Pipeline
+from lookwider.inference.bulk.run import bulk_images
+from lookwider.weights import load
+
+
+def pictures(folder: Path, count: int) -> Path:
+    """Write pictures of three sizes, some in a sub-folder."""
+    rng = np.random.default_rng(0)
+    (folder / "sub").mkdir(parents=True)
+    for i in range(count):
+        image = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
+        place = folder / "sub" if i % 4 == 0 else folder
+        image.resize((40 + 8 * (i % 3), 36)).save(place / f"{i:03}.png")
+    return folder
+
+
+def images_in(folder: Path):
+    return bulk_images(find_images([folder]))
+
+
+def contents(out: Path) -> dict[str, str]:
+    """Return the hash of every result, hidden files included, but not the manifest."""
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in out.rglob("*")
+        if path.is_file() and path.name != "manifest.parquet"
+    }
+
+
+def one_process(run: Path, folder: Path, out: Path, **options) -> dict[str, str]:
+    """Return the results of `predict_files`, which a job's must equal byte by byte."""
+    predict_files(load(run), find_images([folder]), out, show=False, **options)
+    return contents(out)
+
+
+class InOneProcess:
+    """An engine that does the batches here, one after the other."""
+
+    def __init__(self, job: BulkJob, *_: object) -> None:
+        self.job = job
+
+    def segment(self, batches):
+        with Pipeline(self.job) as pipeline:
+            for batch in batches:
+                for _, records in pipeline.feed(batch):
+                    yield records
+            while not pipeline.idle:
+                for _, records in pipeline.feed(None):
+                    yield records

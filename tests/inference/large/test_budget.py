@@ -1,0 +1,164 @@
+"""Tiles chosen from a memory budget, and kept to."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from tests.inference.large.made import huge, network, picture, written
+
+from lookwider.errors import ConfigError
+from lookwider.inference import memory
+from lookwider.inference.large import Tiling
+from lookwider.inference.large.budget import (
+    Cost,
+    fits_whole,
+    largest_tile,
+    largest_window,
+    make_plan,
+    measured_cost,
+    parse_memory,
+    tile_memory,
+)
+from lookwider.inference.large.choice import Tiler, check_tiled
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("500MB", 500 * 10**6), ("2GB", 2 * 10**9), ("1.5 gib", 3 * 2**29), ("64MiB", 2**26)],
+)
+def test_sizes_in_words(text, size):
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["2", "GB", "2TBB", "-1GB", ""])
+def test_what_is_no_size(text):
+    with pytest.raises(ConfigError, match="expected a size such as 500MB, 2GB or 4GiB"):
+        parse_memory(text)
+
+
+def test_a_tiling_needs_something_to_choose_by():
+    with pytest.raises(ConfigError, match="got neither max_memory nor tile"):
+        Tiling()
+    with pytest.raises(ConfigError, match="got tile=0, expected a positive number"):
+        Tiling(tile=0)
+
+
+@pytest.mark.parametrize("own_context", [False, True])
+def test_the_largest_tile_uses_the_budget_and_no_more(monkeypatch, own_context):
+    model, cost = network("pspnet"), Cost(base=1000, pixel=100)
+    sizes = []
+
+    def bytes_of(model, size):
+        sizes.append(size)
+        return 1000 + 100 * size[0] * size[1]
+
+    monkeypatch.setattr("lookwider.inference.large.budget.tile_memory", bytes_of)
+    tiling = Tiling(max_memory=100_000_000, own_context=own_context)
+    side = largest_tile(model, (9000, 9000), tiling, cost)
+    window = largest_window(make_plan(model, (9000, 9000), side, tiling))
+    assert sizes == [window]
+    assert window[0] * window[1] <= cost.pixels(100_000_000)
+    assert side % 32 == 0
+    wider = largest_window(make_plan(model, (9000, 9000), side + 64, tiling))
+    assert own_context or wider[0] * wider[1] > cost.pixels(100_000_000)
+
+
+def test_a_tile_that_takes_more_than_planned_is_made_smaller(monkeypatch):
+    model = network("fcn32s")
+    monkeypatch.setattr(
+        "lookwider.inference.large.budget.tile_memory", lambda model, size: 200 * size[0] * size[1]
+    )
+    tiling = Tiling(max_memory=100_000_000)
+    side = largest_tile(model, (9000, 9000), tiling, Cost(base=0, pixel=100))
+    window = largest_window(make_plan(model, (9000, 9000), side, tiling))
+    assert 0.5 * 100_000_000 < 200 * window[0] * window[1] <= 100_000_000
+
+
+def test_a_budget_too_small_says_how_much_is_needed():
+    with pytest.raises(ConfigError, match=r"got a memory of 0.00 GB, expected at least 1\.\d+ GB"):
+        largest_tile(
+            network("pspnet"), (9000, 9000), Tiling(max_memory=1000), Cost(base=1e9, pixel=1000)
+        )
+
+
+def test_a_tile_costs_what_is_measured():
+    model = network("fcn32s").compile_for_inference()
+    cost = measured_cost(model)
+    assert 1e8 < cost.base < 1e10
+    assert 50 < cost.pixel < 50_000
+    assert tile_memory(model, (768, 768)) == pytest.approx(cost.base + cost.pixel * 768**2, rel=0.3)
+
+
+def test_where_the_system_does_not_tell_the_tile_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(memory, "FORGET", tmp_path / "none" / "forget")
+    with pytest.raises(ConfigError, match="give the size of the tiles instead: --tile 1024"):
+        tile_memory(network("fcn32s"), (32, 32))
+    assert memory.peak_memory(torch.device("cpu")) is None
+
+
+def test_which_images_go_in_tiles(tmp_path, monkeypatch):
+    path = written(tmp_path / "a.tif", picture(100, 200))
+    np.save(tmp_path / "a.npy", picture(100, 200))
+    tifffile.imwrite(
+        tmp_path / "bands.tif",
+        picture(100, 200, 7),
+        photometric="minisblack",
+        planarconfig="contig",
+    )
+    model = network("fcn32s")
+    for name in ("a.tif", "a.npy", "bands.tif"):
+        for side, expected in ((199, True), (200, False)):
+            tiler = Tiler(model, tmp_path, Tiling(tile=side))
+            assert tiler.needs_tiles(tmp_path / name, "a") is expected
+    (tmp_path / "text.tif").write_text("text")
+    (tmp_path / "text.png").write_text("text")
+    for name in ("none.tif", "text.tif", "text.png"):
+        assert not Tiler(model, tmp_path, Tiling(tile=1)).needs_tiles(tmp_path / name, "a")
+    monkeypatch.setattr(
+        "lookwider.inference.large.choice.measured_cost", lambda model: Cost(base=0, pixel=36)
+    )
+    assert fits_whole(Cost(0, 36), (100, 200), 2_400_000)
+    for budget, expected in ((2_300_000, True), (2_400_000, False)):
+        tiler = Tiler(model, tmp_path, Tiling(max_memory=budget))
+        assert tiler.needs_tiles(path, "a") is expected
+
+
+def test_what_does_not_go_with_tiles():
+    check_tiled(plain=True, probabilities=False)
+    with pytest.raises(ConfigError, match="tiles together with scales, flip, windows"):
+        check_tiled(plain=False, probabilities=False)
+    with pytest.raises(ConfigError, match="tiles together with --probabilities"):
+        check_tiled(plain=True, probabilities=True)
+
+
+MEASURED = """
+import resource, sys
+from lookwider.inference.large import Tiling, predict_large
+from tests.inference.tiles.small import narrow_fcn, prepared
+
+model = prepared(narrow_fcn("alexnet", 32)).float()
+report = predict_large(model, sys.argv[1], sys.argv[2], Tiling(max_memory=1_500_000_000))
+assert report.exact
+print(report.peak_memory, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_20000_squared_stays_within_its_budget(tmp_path):
+    image = huge(tmp_path / "a.tif", 20_000)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, image, tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
+    assert done.returncode == 0, done.stderr
+    assert max(map(int, done.stdout.split())) < 1_500_000_000
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as file:
+        assert file.pages[0].shape == (20_000, 20_000)
