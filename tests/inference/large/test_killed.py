@@ -23,7 +23,7 @@ def killed_after(command, out, files):
     """Kill a prediction as soon as so many files are in its work folder."""
     process = subprocess.Popen([*command, out], stderr=subprocess.DEVNULL)
     while process.poll() is None and len(list(out.rglob(".a.tiles/**/0*"))) < files:
-        time.sleep(0.001)
+        time.sleep(0.02)
     process.kill()
     process.wait()
 
