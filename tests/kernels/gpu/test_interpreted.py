@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.slow
 def test_the_kernels_pass_their_tests_in_the_interpreter():
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", TESTS],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS],
         cwd=ROOT,
-        env={**os.environ, "TRITON_INTERPRET": "1"},
+        env={**os.environ, "TRITON_INTERPRET": "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
         check=False,
