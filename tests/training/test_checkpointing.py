@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from rich.console import Console
 from tests.training import tiny
 
@@ -175,7 +176,7 @@ def test_file_size_limit_stops_a_real_run_and_it_continues(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     original = run.KeepRun.save
 
-    def limited(self: run.KeepRun, trainer: run.Trainer) -> None:
+    def limited(self: run.KeepRun, trainer: Trainer) -> None:
         if trainer.global_step == 4:
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
         original(self, trainer)

@@ -89,7 +89,7 @@ def test_saving_is_not_waiting(tmp_path: Path, monkeypatch) -> None:
     )  # fmt: skip
     trainer, task = Steps(), SimpleNamespace()
     trainer.save_checkpoint = save_checkpoint
-    trainer.strategy = SimpleNamespace(barrier=lambda name: None)
+    trainer.strategy = SimpleNamespace(barrier=lambda name: None, root_device=torch.device("cpu"))
     log.on_train_start(trainer, task)
     for batch in range(3):
         clock.now += 1.0

@@ -104,17 +104,3 @@ def test_a_run_is_continued_by_another_number_of_processes(
         train_in_two(data, out, "steps=3")
         run.train(whole, Console(quiet=True))
     assert_same_run(alone, out)
-
-
-def test_shares_of_a_model_train_as_the_whole_and_are_continued_by_it(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By strategy=fsdp, which keeps no averaged weights; then by one process."""
-    together.in_float64(monkeypatch)
-    plain = {**SETTINGS, "ema": None}
-    expected = tiny.plain_config(data, tmp_path / "alone", **plain)
-    run.train(expected, Console(quiet=True))
-    out = tmp_path / "run"
-    train_in_two(data, out, "ema=none", "strategy=fsdp", "steps=3")
-    run.train(tiny.plain_config(data, out, **plain, resume=True), Console(quiet=True))
-    assert_same_run(expected.out, out)

@@ -49,7 +49,6 @@ def in_float64(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(run, "create_model", exact_model)
     patch.setitem(DTYPES, torch.float64, "F64")
     # users gain nothing by sharing out a model between processors, but its values can be tested
-    patch.setattr("lookwider.training.distributed.check_strategy", lambda _: None)
 
 
 def example_batch() -> Batch:

@@ -154,9 +154,6 @@ class TrainConfig(BaseModel):
     devices: PositiveInt = Field(
         default=1, description="devices to train on; torchrun and SLURM decide it themselves"
     )
-    strategy: Literal["ddp", "fsdp"] = Field(
-        default="ddp", description="copies of the model on all devices, or its shares"
-    )
     channels_last: bool = Field(
         default=True, description="memory layout; the usual one where this would crash PyTorch"
     )
@@ -181,10 +178,6 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"batch_size={self.batch_size} must be a multiple of devices={self.devices}"
             )
-        if self.strategy == "fsdp" and self.ema is not None:
-            raise ValueError(
-                "strategy=fsdp keeps no averaged weights: set ema=none or strategy=ddp"
-            )
         varying = self.scale is not None and self.crop_size is None
         if varying and self.batch_size > 1:
             raise ValueError("scale makes images of many sizes: set crop_size=H,W or batch_size=1")
@@ -200,7 +193,7 @@ class TrainConfig(BaseModel):
 
 RESUME_FREE = frozenset(
     {"out", "resume", "workers", "accelerator", "log_every", "val_batch_size"}
-    | {"checkpoint_activations", "devices", "strategy"}
+    | {"checkpoint_activations", "devices"}
 )
 """Settings that may change when a run is continued: the weights do not depend on them, but for
 rounding where another number of devices adds up."""

@@ -66,10 +66,9 @@ def find_processes(config: TrainConfig) -> Processes:
     """Return the processes of a run, from the environment where a launcher has started them.
 
     Raises:
-        ConfigError: ``devices`` or ``batch_size`` does not fit what was started, the strategy
-            needs GPUs, or SLURM's settings are not those of one process for each device.
+        ConfigError: ``devices`` or ``batch_size`` does not fit what was started, or SLURM's
+            settings are not those of one process for each device.
     """
-    check_strategy(config)
     environment = _launcher()
     if environment is None:
         rank = int(os.environ.get("LOCAL_RANK", "0")) if config.devices > 1 else 0
@@ -87,12 +86,6 @@ def find_processes(config: TrainConfig) -> Processes:
             f"expected a multiple of {count}: it is the total of all"
         )
     return Processes(environment.global_rank(), count // nodes, nodes, environment)
-
-
-def check_strategy(config: TrainConfig) -> None:
-    """Raise where models are to be shared out between processors: they gain nothing by it."""
-    if config.strategy == "fsdp" and not uses_gpu(config):
-        raise ConfigError("got strategy=fsdp without GPUs, expected GPUs; use strategy=ddp")
 
 
 def _launcher() -> ClusterEnvironment | None:

@@ -61,7 +61,6 @@ def memory_layout(model: nn.Module, config: TrainConfig) -> torch.memory_format:
         and module.in_channels < FEW_CHANNELS
         for module in model.modules()
     )
-    safe &= config.strategy != "fsdp"  # which shares out rows of contiguous weights only
     return torch.channels_last if config.channels_last and safe else torch.contiguous_format
 
 

@@ -44,14 +44,13 @@ from lookwider.training.progress import ShowProgress
 from lookwider.training.recomputing import recomputed_activations
 from lookwider.training.run_folder import joined_state, prepare_folder
 from lookwider.training.sampling import seed_for
-from lookwider.training.sharding import ShardedTask
 from lookwider.training.stopping import (
     StoppedError,
     StopRequest,
     stop_on_signals,
 )
 from lookwider.training.task import SegmentationTask
-from lookwider.training.trainer import quiet_engine, shares, trainer_for
+from lookwider.training.trainer import quiet_engine, trainer_for
 from lookwider.weights.checkpoint import load
 from lookwider.weights.description import describe
 
@@ -128,8 +127,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         if config.freeze_trunk:
             # evaluation mode keeps the statistics of batch norms; the trainer leaves modes alone
             model.get_submodule("backbone").requires_grad_(False).eval()
-        kind = ShardedTask if shares(config, processes) else SegmentationTask
-        task = kind(model, config, max_steps, weights)
+        task = SegmentationTask(model, config, max_steps, weights)
         trunk = model.get_submodule("backbone")
         again = recomputed_activations(trunk) if config.checkpoint_activations else nullcontext()
         with again, trained_convolutions(model):

@@ -11,14 +11,12 @@ from typing import Any
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy
 
 from lookwider.training.batch_norms import SyncBatchNorms
 from lookwider.training.checkpointing import FolderCheckpoints
-from lookwider.training.config import TrainConfig
 from lookwider.training.distributed import TIMEOUT, Processes
 from lookwider.training.hardware import choose_precision, uses_gpu
-from lookwider.training.sharding import ShardedStrategy
 from lookwider.training.task import SegmentationTask
 
 
@@ -51,7 +49,7 @@ def trainer_for(
         accelerator=config.accelerator,
         devices=processes.devices,
         num_nodes=processes.nodes,
-        strategy=_strategy(config, processes),
+        strategy=DDPStrategy(timeout=TIMEOUT) if processes.count > 1 else "auto",
         precision=choose_precision(config),
         max_steps=task.max_steps,
         max_epochs=-1,
@@ -69,17 +67,6 @@ def trainer_for(
         default_root_dir=config.out,
         **validation,
     )
-
-
-def _strategy(config: TrainConfig, processes: Processes) -> Strategy | str:
-    if shares(config, processes):
-        return ShardedStrategy(processes.count)
-    return DDPStrategy(timeout=TIMEOUT) if processes.count > 1 else "auto"
-
-
-def shares(config: TrainConfig, processes: Processes) -> bool:
-    """Whether each device keeps its share of the model; alone it has all of it."""
-    return config.strategy == "fsdp" and processes.count > 1
 
 
 @contextmanager

@@ -137,14 +137,15 @@ def test_what_does_not_go_with_tiles():
 
 
 MEASURED = """
-import resource, sys
+import sys
+from lookwider.inference.memory import status_bytes
 from lookwider.inference.large import Tiling, predict_large
 from tests.inference.tiles.small import narrow_fcn, prepared
 
 model = prepared(narrow_fcn("alexnet", 32)).float()
 report = predict_large(model, sys.argv[1], sys.argv[2], Tiling(max_memory=1_500_000_000))
 assert report.exact
-print(report.peak_memory, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(report.peak_memory, status_bytes("VmHWM"))
 """
 
 
