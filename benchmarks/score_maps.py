@@ -157,6 +157,20 @@ def peak_kib() -> int:
     return int(found[1])
 
 
+def described(row: Row) -> str:
+    """Return a comparison as a line of text."""
+    ratio, least, most = row.ratio
+    plain, fast = (seconds * 1e3 for seconds in row.seconds)
+    parts = [f"{row.work}: {plain:.1f} -> {fast:.1f} ms, {ratio:.1f}x ({least:.1f} to {most:.1f})"]
+    if row.agreement is not None:
+        parts.append(f"{row.agreement:.4%} equal labels")
+    if row.difference is not None:
+        parts.append(f"difference {row.difference:.0e}")
+    if row.memory_mib is not None:
+        parts.append(f"extra memory {row.memory_mib[0]:.0f} -> {row.memory_mib[1]:.0f} MiB")
+    return ", ".join(parts)
+
+
 def main() -> None:
     """Compare all and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -171,7 +185,7 @@ def main() -> None:
     rows = []
     with keeping_freed_memory():
         for row in itertools.chain(label_rows(given.rounds), loss_rows(given.rounds)):
-            print(row, flush=True)
+            print(described(row), flush=True)
             rows.append(row)
     if given.out:
         save_rows(rows, given.out)
