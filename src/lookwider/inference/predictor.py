@@ -23,6 +23,7 @@ from lookwider.inference.multiscale import (
     class_probabilities,
     labels_of,
 )
+from lookwider.inference.overwriting import check_images_stay
 from lookwider.inference.prefetch import prefetch
 from lookwider.inference.progress import ImageProgress
 from lookwider.inference.protocol import WHOLE, InferenceProtocol
@@ -183,12 +184,14 @@ def predict_files(
         report: filled while it goes on, to be read after an interruption; a new one when None.
 
     Raises:
-        ConfigError: the protocol does not fit the model, shift-and-stitch or tiles.
+        ConfigError: the protocol does not fit the model, shift-and-stitch or tiles; or a result
+            would replace an image.
         LookwiderError: results cannot be written.
     """
     check_protocol(model, protocol, shift_and_stitch)
     if tiling is not None:
         check_tiled(plain=protocol.is_plain and shift_and_stitch == 1, probabilities=probabilities)
+    check_images_stay(((file.path, file.name) for file in images), out)
     report = PredictionReport(len(images)) if report is None else report
     waiting = []
     for file in images:

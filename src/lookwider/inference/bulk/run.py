@@ -17,6 +17,7 @@ from lookwider.inference.bulk.engines import engine_of
 from lookwider.inference.bulk.job import BulkImage, BulkJob
 from lookwider.inference.bulk.manifest import Manifest, open_manifest
 from lookwider.inference.bulk.records import Record
+from lookwider.inference.overwriting import check_images_stay
 from lookwider.inference.predictor import Failure, ImageFile, PredictionReport
 from lookwider.inference.progress import ImageProgress
 from lookwider.predictions import checked_name, label_path
@@ -57,13 +58,15 @@ def predict_bulk(
         report: filled while it goes on, to be read after an interruption; a new one when None.
 
     Raises:
-        ConfigError: a setting does not fit the model, or two images have one name.
+        ConfigError: a setting does not fit the model, two images have one name, or a result
+            would replace an image.
         MissingExtraError: pyarrow or Ray is not installed.
         LookwiderError: results cannot be written, or another job writes there.
     """
     console = Console(stderr=True) if console is None else console
     report = PredictionReport(len(images)) if report is None else report
     _check(images)
+    check_images_stay(((image.source, image.name) for image in images), job.out)
     job = dataclasses.replace(job, run=job.run.absolute(), out=job.out.absolute())
     chosen = engine_of(engine, job, workers, address, console)
     with open_manifest(job.out, job.identity()) as manifest:

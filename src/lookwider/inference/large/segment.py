@@ -22,6 +22,7 @@ from lookwider.inference.large.reading import WindowedImage, open_windows
 from lookwider.inference.large.work import WorkFolder, image_identity, model_identity
 from lookwider.inference.large.writing import copy_image, label_path, preview, write_labels
 from lookwider.inference.memory import forget_peak, peak_memory
+from lookwider.inference.overwriting import check_images_stay
 from lookwider.inference.tiles import OwnContextPlan, TilePlan
 from lookwider.models import Segmenter
 from lookwider.predictions import write_overlay
@@ -89,12 +90,14 @@ def predict_large(
         run: does the tiles; `lookwider.inference.bulk.SharedTiles` does them by several workers.
 
     Raises:
-        ConfigError: the budget is too small, or no tile gives the scores of the whole image.
+        ConfigError: the budget is too small, or no tile gives the scores of the whole image; or
+            the results would replace it.
         DataError: the image cannot be read; what was finished is kept.
         LookwiderError: results cannot be written; what was finished is kept.
     """
     path, out = Path(path), Path(out)
     name = path.stem if name is None else name
+    check_images_stay([(path, name)], out)
     tell = on_progress or (lambda words: None)
     model = for_inference(model)
     work = WorkFolder(out, name)
