@@ -48,7 +48,6 @@ def in_float64(patch: pytest.MonkeyPatch) -> None:
     """Let runs train `exact_model`, and save what is no checkpoint for others."""
     patch.setattr(run, "create_model", exact_model)
     patch.setitem(DTYPES, torch.float64, "F64")
-    # users gain nothing by sharing out a model between processors, but its values can be tested
 
 
 def example_batch() -> Batch:

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
 
@@ -87,11 +86,3 @@ def objects_of_all(value: T) -> list[T]:
     found: list[T] = [value] * process_count()
     distributed.all_gather_object(found, value)
     return found
-
-
-def put_together(value: Tensor) -> Tensor:
-    """Return a tensor that may be spread over the processes as one, in each of them."""
-    if together() and isinstance(value, DTensor):
-        whole: Tensor = value.full_tensor()
-        return whole
-    return value

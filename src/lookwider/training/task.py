@@ -19,7 +19,6 @@ from lookwider.models import Segmenter, parameter_roles
 from lookwider.training.collectives import (
     objects_of_all,
     process_count,
-    put_together,
     sum_of_all,
 )
 from lookwider.training.config import TrainConfig
@@ -168,7 +167,7 @@ class SegmentationTask(LightningModule):
         del optimizer
         losses = torch.stack([loss for _, loss in self.seen])
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = put_together(torch.nn.utils.get_total_norm(gradients)).to(losses)
+        norm = torch.nn.utils.get_total_norm(gradients).to(losses)
         bad = (~torch.cat([losses, norm[None]]).isfinite()).sum()
         # all stop at the same step, also where the loss of one process alone is not finite
         if int(sum_of_all(bad)):  # one wait for the device
