@@ -15,6 +15,7 @@ import typer
 import lookwider
 from lookwider.cli import app
 from lookwider.cli.settings import parse_settings
+from lookwider.cli.verbs import VERBS, open_verb
 from lookwider.training.recipes import RECIPES, configure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,9 +30,9 @@ ORDER = (
     *("errors", "classes", "preprocessing", "images", "figures", "known_classes", "predictions"),
     "processes",
     *("layers", "kernels", "scores", "backbones", "context", "engine", "models", "weights"),
-    *("data", "inference", "evaluation", "diagnosis", "probes"),
-    *("training", "report", "ablation", "demo", "bench"),
-    *("lookwider", "cli", "__main__"),
+    *("data", "inference", "evaluation", "export", "diagnosis", "probes"),
+    *("training", "report", "ablation", "demo", "bench", "environment", "hub"),
+    *("lookwider", "web", "cli", "__main__"),
 )
 """Packages and modules from low to high; ``lookwider`` is the package's own names."""
 
@@ -143,8 +144,11 @@ def verb_options(words: list[str]) -> tuple[list[str], set[str]]:
         if words[0].startswith("-"):
             break
         assert words[0] in command.commands, f"no such command: lookwider {words[0]}"
-        command, words = command.commands[words[0]], words[1:]
-    return words, {option for p in command.params for option in p.opts} | {"--help"}
+        inside = open_verb(words[0]) if words[0] in VERBS else command.commands[words[0]]
+        command, words = inside, words[1:]
+    return words, {option for p in command.params for option in (*p.opts, *p.secondary_opts)} | {
+        "--help"
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
@@ -170,7 +174,8 @@ def test_python_on_a_page_is_python(page):
 def test_every_page_is_in_the_navigation():
     listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE)
     docs = ROOT / "docs"
-    assert sorted(listed) == sorted(p.relative_to(docs).as_posix() for p in docs.rglob("*.md"))
+    pages = [*docs.rglob("*.md"), *(p.with_suffix(".md") for p in docs.rglob("*.ipynb"))]
+    assert sorted(listed) == sorted(page.relative_to(docs).as_posix() for page in pages)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)

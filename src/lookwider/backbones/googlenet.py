@@ -60,7 +60,7 @@ def googlenet(
             assert isinstance(widened, nn.Conv2d)
             channels = reduced.out_channels, widened.out_channels
             window.add_module("conv", nn.Conv2d(*channels, 5, padding=2, bias=False))
-    chain["maxpool4"] = _CeilMaxPool()
+    chain["maxpool4"] = CeilMaxPool()
     return ChainBackbone("googlenet", chain, layers, default_preprocessing(in_channels))
 
 
@@ -94,13 +94,13 @@ def _chain(in_channels: int) -> dict[str, nn.Module]:
     )
     chain: dict[str, nn.Module] = {name: getattr(network, name) for name in CHAIN}
     for name in ("maxpool1", "maxpool2", "maxpool3"):
-        chain[name] = _CeilMaxPool()
+        chain[name] = CeilMaxPool()
     if in_channels != 3:
         network.conv1.conv = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
     return chain
 
 
-class _CeilMaxPool(nn.Module):
+class CeilMaxPool(nn.Module):
     """3x3 max pooling of stride 2 in ceil mode, on maps of a single cell too."""
 
     def forward(self, maps: Tensor) -> Tensor:

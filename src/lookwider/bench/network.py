@@ -11,6 +11,7 @@ from lookwider.errors import ConfigError, unknown_name
 from lookwider.models import Segmenter, create_model
 from lookwider.models.registry import MODELS, model_options
 from lookwider.weights.checkpoint import load
+from lookwider.weights.hub_files import hub_address
 
 DEMO = ("pspnet", "resnet18", {"layer": "layer2", "hidden": 128})
 """The demo's PSPNet, which any machine computes in milliseconds."""
@@ -28,7 +29,7 @@ def network_to_measure(
     A model by its name has random weights, which take as long as trained ones.
 
     Args:
-        given: a folder or a name of `MODELS`.
+        given: a folder, ``hf://OWNER/NAME`` or a name of `MODELS`.
         backbone: of a model by name; the paper's when None.
         num_classes: of a model by name; 21 when None.
         device: where the model is put.
@@ -36,7 +37,7 @@ def network_to_measure(
     Raises:
         ConfigError: there is no such folder or model, or a run's own setting was given, too.
     """
-    if given is not None and Path(given).is_dir():
+    if given is not None and (hub_address(given) is not None or Path(given).is_dir()):
         if backbone is not None or num_classes is not None:
             raise ConfigError(
                 f"got --backbone or --classes with the run {given}, which has its own; leave them "

@@ -9,53 +9,33 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lookwider.cli.ablate import ablate
-from lookwider.cli.bench import bench
 from lookwider.cli.console import messages
-from lookwider.cli.convert import convert
-from lookwider.cli.data import app as data_app
-from lookwider.cli.demo import demo
-from lookwider.cli.diagnose import diagnose
-from lookwider.cli.evaluate import evaluate
-from lookwider.cli.predict import predict
-from lookwider.cli.probe import app as probe_app
-from lookwider.cli.report import report
-from lookwider.cli.train import train_command
-from lookwider.cli.verify import verify
+from lookwider.cli.verbs import LazyGroup
 from lookwider.errors import LookwiderError, MissingExtraError
 
 HELP = """Semantic segmentation that looks at the whole picture before it decides on a pixel.
 
-In the order of use: demo, data check, train, evaluate, predict. What a network looks at, and where
-it fails: diagnose, probe, report, ablate. Checkpoints: convert, verify.
-How fast this installation is: bench.
+Without a verb: the verbs in the order of use, and the next step in this folder.
 """
 
-app = typer.Typer(name="lookwider", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(demo)
-app.add_typer(data_app, name="data")
-app.command(name="train")(train_command)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(diagnose)
-app.add_typer(probe_app, name="probe")
-app.command()(report)
-app.command()(ablate)
-app.command()(bench)
-app.command()(convert)
-app.command()(verify)
+app = typer.Typer(name="lookwider", help=HELP, cls=LazyGroup, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
-    """Show the version."""
+    """Show the version, or where to begin."""
     if version:
         from lookwider import __version__
 
         typer.echo(f"lookwider {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        from lookwider.cli.overview import show_overview
+
+        show_overview()
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def ablate(
     Example: lookwider ablate fcn data=scenes seeds=3
     """
     if show_list or not table:
-        print_tables()
+        print_tables(as_json=as_json)
         return
     # the training engine and the drawing take seconds to import
     from lookwider.ablation import find_table
@@ -111,10 +111,17 @@ def show(result: AblationResult) -> None:
         messages.print(f"next, the classes of the best run: {escape(shlex.join(words))}")
 
 
-def print_tables() -> None:
+def print_tables(*, as_json: bool = False) -> None:
     """Print the tables, what each compares, and how many rows it has."""
     from lookwider.ablation import TABLES
 
+    if as_json:
+        told = {
+            name: {"title": table.title, "rows": len(table.rows), "source": table.source}
+            for name, table in TABLES.items()
+        }
+        out.print(json.dumps(told), markup=False)
+        return
     listed = Table("table", "what its rows compare", "rows", "source", box=None, pad_edge=False)
     for name, table in TABLES.items():
         listed.add_row(name, table.title, str(len(table.rows)), table.source)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.cli.demo import parse_size
 from lookwider.errors import check_choice
-from lookwider.inference.device import choose_device
 
 if TYPE_CHECKING:
     from lookwider.bench import BenchResult
@@ -30,7 +30,10 @@ LARGER = "lookwider bench pspnet --size 473x473 --classes 150 --rounds 3"
 def bench(
     network: Annotated[
         str | None,
-        typer.Argument(help="A run folder, or a model's name; the demo's PSPNet if none."),
+        typer.Argument(
+            help="A run folder, or a model's name; the demo's PSPNet if none.",
+            autocompletion=complete_run,
+        ),
     ] = None,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images.")] = SIZE,
     backbone: Annotated[str | None, typer.Option(help="Trunk of a model by name.")] = None,
@@ -59,6 +62,7 @@ def bench(
     from lookwider.bench.forms import fast_dtype
     from lookwider.bench.network import network_to_measure
     from lookwider.bench.writing import write_result
+    from lookwider.inference.device import choose_device
 
     check_choice("--dtype", dtype, DTYPES)
     chosen_size = parse_size(size)

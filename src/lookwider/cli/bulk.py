@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookwider.errors import ConfigError
-from lookwider.inference.bulk import BulkImage
-from lookwider.inference.bulk.buckets import bucket_images, is_address
-from lookwider.inference.bulk.run import bulk_images
-from lookwider.inference.predictor import find_images
+
+if TYPE_CHECKING:
+    from lookwider.inference.bulk import BulkImage
 
 
 def images_of(inputs: Sequence[str], out: Path) -> list[BulkImage]:
     """Return the images of files, folders and addresses."""
+    from lookwider.inference.bulk.buckets import bucket_images, is_address
+    from lookwider.inference.bulk.run import bulk_images
+    from lookwider.inference.predictor import find_images
+
     addresses = [given for given in inputs if is_address(given)]
     images = [image for given in addresses for image in bucket_images(given)]
     paths = [given for given in inputs if not is_address(given)]
@@ -22,6 +26,8 @@ def images_of(inputs: Sequence[str], out: Path) -> list[BulkImage]:
 
 def check_one_process(inputs: Sequence[str], address: str | None) -> None:
     """Raise a `ConfigError` for what only a job of several workers can do."""
+    from lookwider.inference.bulk.buckets import is_address
+
     bucket = next((given for given in inputs if is_address(given)), None)
     if bucket is not None:
         raise ConfigError(

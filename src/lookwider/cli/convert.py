@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from lookwider.cli.console import messages, out
-from lookwider.inference.progress import printable
 
 if TYPE_CHECKING:
     from lookwider.weights.convert import Conversion
@@ -36,6 +35,7 @@ def convert(
 
     Example: lookwider convert fcn8s-heavy-pascal.caffemodel --out models/fcn8s
     """
+    from lookwider.inference.progress import printable
     from lookwider.weights.convert import convert as run_conversion
 
     with messages.status("", spinner="line") as status:
@@ -75,6 +75,8 @@ def _setting(value: object) -> str:
 
 
 def _show(result: Conversion) -> None:
+    from lookwider.inference.progress import printable
+
     net = result.net
     heads = [
         f"{len(net.classes)} classes",

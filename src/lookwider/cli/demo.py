@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -29,6 +30,7 @@ def demo(
     steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = STEPS,
     seed: Annotated[int, typer.Option(min=0, help="Of the scenes and the trainings.")] = 0,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the scenes.")] = SIZE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Train three systems on the built-in scenes and write a report that compares them: start here.
 
@@ -56,7 +58,18 @@ def demo(
     except KeyboardInterrupt as stopped:
         messages.print(f"stopped. Go on with:\n  {again}")
         raise typer.Exit(INTERRUPTED) from stopped
-    show(result)
+    if as_json:
+        out.print(json.dumps(_content(result)), markup=False)
+    else:
+        show(result)
+
+
+def _content(result: DemoResult) -> dict[str, object]:
+    return {
+        "runs": [run.to_json() for run in result.runs],
+        "files": {what: str(path) for what, path in result.files.items()},
+        "seconds": result.seconds,
+    }
 
 
 def parse_size(text: str) -> tuple[int, int]:

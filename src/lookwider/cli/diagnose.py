@@ -12,14 +12,12 @@ import typer
 from pydantic import Field
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_runs_and_data
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import Settings, split_runs
 from lookwider.cli.training_data import relations_of, training_data
 from lookwider.errors import ConfigError
-from lookwider.inference.device import choose_device
-from lookwider.inference.labelled import labelled_images
-from lookwider.weights.checkpoint import checkpoint_folder, load
 
 if TYPE_CHECKING:
     from lookwider.data import SegmentationDataset
@@ -71,6 +69,7 @@ def diagnose(
             "workers=2; where the kinds begin: together=touching|image rare=0.01 mostly=0.5 "
             "part=0.2 small=0.01 contrast=1 alike=0.05 missed=0.25 least=0.0001; "
             "protocol=... as of evaluate",
+            autocompletion=complete_runs_and_data,
             show_default=False,
         ),
     ],
@@ -91,7 +90,10 @@ def diagnose(
     from lookwider.data.first import FirstSamples
     from lookwider.diagnosis.files import remove_earlier
     from lookwider.evaluation.evaluate import check_classes
+    from lookwider.inference.device import choose_device
+    from lookwider.inference.labelled import labelled_images
     from lookwider.report.run_report import short_names
+    from lookwider.weights.checkpoint import checkpoint_folder, load
 
     checkpoints = [checkpoint_folder(run) for run in runs]
     models = [load(checkpoint, device=choose_device(device)) for checkpoint in checkpoints]

@@ -11,14 +11,10 @@ import typer
 from pydantic import Field
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_data, complete_run
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import Settings, parse_settings
-from lookwider.inference.compiled import for_inference, named_dtype
-from lookwider.inference.device import choose_device
-from lookwider.inference.labelled import labelled_images
-from lookwider.weights.checkpoint import checkpoint_folder, load
-from lookwider.weights.description import WEIGHTS, describe
 
 if TYPE_CHECKING:
     from lookwider.evaluation import Evaluation
@@ -39,7 +35,14 @@ class EvaluateSettings(Settings):
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, a checkpoint, or hf://OWNER/NAME.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
@@ -47,6 +50,7 @@ def evaluate(
             "workers=2 worst=4 convention=fcn|parsenet|pspnet out=DIR; what is done to an image: "
             "protocol=whole|pspnet|semseg scales=0.5,1,1.5 flip=true crop_size=473 base_size=512 "
             "stride_rate=0.667",
+            autocompletion=complete_data,
             show_default=False,
         ),
     ] = None,
@@ -62,6 +66,11 @@ def evaluate(
     """
     # Brings matplotlib, which is slow to import and which other commands do not need.
     from lookwider.evaluation import evaluate as run_evaluation
+    from lookwider.inference.compiled import for_inference, named_dtype
+    from lookwider.inference.device import choose_device
+    from lookwider.inference.labelled import labelled_images
+    from lookwider.weights.checkpoint import checkpoint_folder, load
+    from lookwider.weights.description import WEIGHTS, describe
 
     values = parse_settings(settings or [])
     inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
@@ -110,10 +119,9 @@ def evaluation_folder(checkpoint: Path, split: str) -> Path:
         >>> evaluation_folder(Path("runs/a/best"), "test").as_posix()
         'runs/a/evaluation/test'
     """
-    own_name = checkpoint.name.strip(".").removesuffix(".old")
-    if own_name in {"best", "last", "previous"}:
-        return checkpoint.parent / "evaluation" / split
-    return checkpoint.with_name(f"{own_name}-evaluation") / split
+    from lookwider.weights.places import results_folder
+
+    return results_folder(checkpoint, "evaluation") / split
 
 
 def _show(result: Evaluation, title: str, run: Path, files: Sequence[Path]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lookwider.errors import ConfigError
-from lookwider.inference.large import LargeReport, Tiling, parse_memory
+
+if TYPE_CHECKING:
+    from lookwider.inference.large import LargeReport, Tiling
 
 
 def parse_tiling(
@@ -14,6 +18,8 @@ def parse_tiling(
     Raises:
         ConfigError: they do not go together.
     """
+    from lookwider.inference.large import Tiling, parse_memory
+
     if max_memory is None and tile is None:
         if halo is not None or own_context:
             given = "--own-context" if own_context else f"--halo {halo}"

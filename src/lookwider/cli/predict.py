@@ -8,28 +8,32 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lookwider.cli.bulk import check_one_process, images_of
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.cli.large import check_in_pieces, in_words, parse_tiling
 from lookwider.cli.protocol import parse_protocol
-from lookwider.inference.bulk import BulkJob, predict_bulk
-from lookwider.inference.compiled import for_inference, named_dtype
-from lookwider.inference.device import choose_device
-from lookwider.inference.multiscale import check_protocol
-from lookwider.inference.predictor import PredictionReport, find_images, predict_files
-from lookwider.inference.progress import printable
-from lookwider.weights.checkpoint import load
+
+if TYPE_CHECKING:
+    from lookwider.inference.predictor import PredictionReport
 
 INTERRUPTED = 130
 """Exit code of a command stopped with Ctrl-C, by the shells' custom."""
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, a checkpoint, or hf://OWNER/NAME.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
+    ],
     inputs: Annotated[
         list[str], typer.Argument(help="Images, and folders of images.", show_default=False)
     ],
@@ -95,6 +99,13 @@ def predict(
 
     Example: lookwider predict runs/a photos --out predictions
     """
+    from lookwider.inference.bulk import BulkJob, predict_bulk
+    from lookwider.inference.compiled import for_inference, named_dtype
+    from lookwider.inference.device import choose_device
+    from lookwider.inference.multiscale import check_protocol
+    from lookwider.inference.predictor import PredictionReport, find_images, predict_files
+    from lookwider.weights.checkpoint import load
+
     words = {"scales": scales, "crop_size": crop_size, "base_size": base_size}
     mirror = None if flip is None else str(flip)
     chosen = parse_protocol(
@@ -173,6 +184,8 @@ def _as_json(
 
 
 def _show(report: PredictionReport, folder: Path, seconds: float, go_on: str | None) -> None:
+    from lookwider.inference.progress import printable
+
     if report.failed:
         messages.print("not segmented:")
         for failure in report.failed:

@@ -12,11 +12,11 @@ import typer
 from pydantic import Field
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.cli.probing import SCENE, DataSettings, named_image, probe_folder
 from lookwider.cli.settings import split_words
 from lookwider.errors import ConfigError
-from lookwider.inference.device import choose_device
 
 if TYPE_CHECKING:
     from lookwider.probes.network import Network
@@ -37,6 +37,7 @@ def context(
         str,
         typer.Argument(
             help="A run folder or checkpoint; or package.module:function for a module of your own.",
+            autocompletion=complete_run,
             show_default=False,
         ),
     ],
@@ -75,6 +76,7 @@ def context(
     Example: lookwider probe context runs/a street.png --swap lake.png
     """
     # the drawing takes a second to import
+    from lookwider.inference.device import choose_device
     from lookwider.probes.opening import open_network
     from lookwider.probes.swap import swap_context, swap_layer
 

@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.cli.probing import SCENE, DataSettings, named_image, probe_folder
 from lookwider.cli.settings import split_words
-from lookwider.context import NoContext
 from lookwider.errors import ConfigError, check_choice, unknown_name
-from lookwider.inference.device import choose_device
-from lookwider.inference.memory import memory_advice
-from lookwider.inference.predictor import find_images
-from lookwider.inference.progress import ImageProgress
-from lookwider.models.segmenter import ImageLike, image_array
 
 if TYPE_CHECKING:
+    from lookwider.models.segmenter import ImageLike
     from lookwider.probes.fields import FieldReport, MeasuredField, TheoreticalField
     from lookwider.probes.network import Network
 
@@ -39,6 +35,7 @@ def field(
         typer.Argument(
             help="A run folder or checkpoint; package.module:function for a module of your own; "
             "or the name of a model, for theoretical fields.",
+            autocompletion=complete_run,
             show_default=False,
         ),
     ],
@@ -96,10 +93,14 @@ def field(
     Example: lookwider probe field runs/a street.png --at 120,200 --layer fc7
     """
     # the drawing takes a second to import
+    from lookwider.inference.device import choose_device
+    from lookwider.inference.memory import memory_advice
+    from lookwider.inference.progress import ImageProgress
     from lookwider.probes.fields import (
         FieldReport,
         empirical_field,
         gradient_field,
+        layers_content,
         layers_table,
     )
     from lookwider.probes.opening import open_network
@@ -108,7 +109,10 @@ def field(
     images = _images(network, words or [])
     sizes = [_size_of(image) for _, image in images] or [_given_size(size)]
     if list_layers:
-        out.print(layers_table(network, sizes[0]))
+        if as_json:
+            out.print(json.dumps(layers_content(network, sizes[0])), markup=False)
+        else:
+            out.print(layers_table(network, sizes[0]))
         return
     methods = _methods(method, bool(images))
     places = [_place(at, each) for each in sizes]
@@ -152,6 +156,8 @@ def field(
 
 def _next(network: Network, model: str, layer: str, measured: bool) -> str:
     """Return the command that goes on: the context where there is one."""
+    from lookwider.context import NoContext
+
     segmenter = network.segmenter
     if not measured:
         return f"lookwider probe field {model} IMAGE --layer {layer}"
@@ -187,6 +193,9 @@ def _show(report: FieldReport, paths: Sequence[Path]) -> None:
 
 def _images(network: Network, words: Sequence[str]) -> list[tuple[str, ImageLike]]:
     """Return the images that words mean, with their names."""
+    from lookwider.inference.predictor import find_images
+    from lookwider.models.segmenter import image_array
+
     given, values = split_words(words, SCENE)
     if given and values:
         raise ConfigError("got images and settings; give images, or data=PATH ...")
@@ -208,6 +217,7 @@ def _theoretical(
     network: Network, layer: str, place: Size, size: Size, name: str
 ) -> TheoreticalField:
     """Return an image's theoretical field; what is wrong is told with the image's name."""
+    from lookwider.inference.memory import memory_advice
     from lookwider.probes.fields import theoretical_field
 
     with memory_advice(name or network.name):
@@ -218,6 +228,8 @@ def _theoretical(
 
 
 def _size_of(image: ImageLike) -> Size:
+    from lookwider.models.segmenter import image_array
+
     height, width = image_array(image).shape[:2]
     return int(height), int(width)
 

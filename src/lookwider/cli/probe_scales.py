@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.cli.probing import SCENE, DataSettings, given_images, probe_folder
 from lookwider.cli.settings import split_words
 from lookwider.errors import ConfigError
-from lookwider.inference.device import choose_device
 
 
 def scales(
@@ -22,6 +22,7 @@ def scales(
         typer.Argument(
             help="A run folder or checkpoint, package.module:function for a module of your own, "
             "or a model's name for random weights.",
+            autocompletion=complete_run,
             show_default=False,
         ),
     ],
@@ -50,6 +51,7 @@ def scales(
     Example: lookwider probe scales runs/a data=camvid split=test limit=20
     """
     # the drawing takes a second to import
+    from lookwider.inference.device import choose_device
     from lookwider.probes.images import Images
     from lookwider.probes.opening import open_network
     from lookwider.probes.scales import feature_scales

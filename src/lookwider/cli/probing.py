@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field
 
 from lookwider.cli.settings import Settings, parse_settings
-from lookwider.data import open_dataset
-from lookwider.data.sample import ImageArray, Sample, SegmentationDataset
-from lookwider.data.scenes import open_scenes, scene
 from lookwider.errors import ConfigError, DataError
-from lookwider.inference.predictor import find_images
-from lookwider.models.segmenter import ImageLike
-from lookwider.probes.network import Network
-from lookwider.weights.checkpoint import checkpoint_folder
+
+if TYPE_CHECKING:
+    from lookwider.data.sample import ImageArray, Sample, SegmentationDataset
+    from lookwider.models.segmenter import ImageLike
+    from lookwider.probes.network import Network
 
 SCENE = "scene:"
 """A word that begins so is a built-in scene."""
@@ -39,6 +37,8 @@ class DataSettings(Settings):
             ConfigError: the network has no class map of its own.
             DataError: there is no such data.
         """
+        from lookwider.data import open_dataset
+
         model = network.segmenter if self.class_map == "model" else None
         if self.class_map == "model" and (model is None or model.class_map is None):
             raise ConfigError(f"{network.name}: has no class map of its own; use class_map=data")
@@ -65,6 +65,8 @@ def named_image(text: str) -> tuple[str, ImageLike]:
         >>> name, image.shape
         ('scene 3 as road', (48, 64, 3))
     """
+    from lookwider.data.scenes import open_scenes, scene
+
     if not text.startswith(SCENE):
         path = Path(text)
         if not path.exists():
@@ -88,11 +90,14 @@ def given_images(words: Sequence[str]) -> list[Sample | Path]:
         ConfigError: a scene is not told right.
         DataError: there is no such file, folder or kind of scene.
     """
+    from lookwider.data.sample import Sample
+    from lookwider.inference.predictor import find_images
+
     found: list[Sample | Path] = []
     for word in words:
         if word.startswith(SCENE):
             name, image = named_image(word)
-            found.append(Sample(cast(ImageArray, image), None, name))
+            found.append(Sample(cast("ImageArray", image), None, name))
         else:
             found += [file.path for file in find_images([word])]
     return found
@@ -105,10 +110,10 @@ def probe_folder(model: str, probe: str) -> Path:
         >>> probe_folder("parsenet", "scales").as_posix()
         'probes/parsenet/scales'
     """
-    if not Path(model).exists():
+    from lookwider.weights.checkpoint import checkpoint_folder
+    from lookwider.weights.hub_files import hub_address
+    from lookwider.weights.places import results_folder
+
+    if hub_address(model) is None and not Path(model).exists():
         return Path("probes") / model.replace(":", ".") / probe
-    checkpoint = checkpoint_folder(model)
-    own_name = checkpoint.name.strip(".").removesuffix(".old")
-    if own_name in {"best", "last", "previous"}:
-        return checkpoint.parent / "probes" / probe
-    return checkpoint.with_name(f"{own_name}-probes") / probe
+    return results_folder(checkpoint_folder(model), "probes") / probe

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookwider.errors import ConfigError
-from lookwider.inference.protocol import InferenceProtocol, named_protocol
+
+if TYPE_CHECKING:
+    from lookwider.inference.protocol import InferenceProtocol
 
 
 def parse_protocol(values: Mapping[str, str | None]) -> InferenceProtocol:
@@ -23,6 +25,8 @@ def parse_protocol(values: Mapping[str, str | None]) -> InferenceProtocol:
         >>> parse_protocol({"scales": "0.5,1", "crop_size": "96x128"}).crop_size
         (96, 128)
     """
+    from lookwider.inference.protocol import named_protocol
+
     changes: dict[str, Any] = {}
     for name, (read, expected) in READERS.items():
         given = values.get(name)

@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
+from lookwider.cli.completion import complete_runs_and_data
 from lookwider.cli.console import messages, out
 from lookwider.cli.protocol import PROTOCOL_SETTINGS, parse_protocol
 from lookwider.cli.settings import Settings, split_runs
-from lookwider.inference.device import choose_device
 
 if TYPE_CHECKING:
     from lookwider.report.run_report import RunReport
@@ -52,6 +52,7 @@ def report(
             "images=4 probed=3 swapped=20 without=failures,fields,context,scales train=PATH "
             "train_split=train layout=auto class_map=data|model batch_size=1 workers=2 "
             "convention=fcn|parsenet|pspnet; protocol=... as of evaluate",
+            autocompletion=complete_runs_and_data,
             show_default=False,
         ),
     ],
@@ -66,6 +67,7 @@ def report(
     inference = parse_protocol({key: values.pop(key, None) for key in PROTOCOL_SETTINGS})
     chosen = ReportSettings.parse(values, PROTOCOL_SETTINGS)
     # brings matplotlib and the training engine, which are slow to import
+    from lookwider.inference.device import choose_device
     from lookwider.report.collect import Collecting
     from lookwider.report.writing import write_report
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from lookwider.cli.completion import complete_recipe, complete_training
 from lookwider.cli.console import messages, out
 from lookwider.cli.settings import parse_settings
 
@@ -16,12 +19,13 @@ if TYPE_CHECKING:
     from lookwider.training.run import TrainResult
 
 
-def train(recipe: str, settings: list[str]) -> int:
+def train(recipe: str, settings: list[str], *, as_json: bool = False) -> int:
     """Train a recipe and print where the run is and what to do next.
 
     Args:
         recipe: name of a recipe.
         settings: ``key=value`` each.
+        as_json: print JSON.
 
     Returns:
         the exit code: 0, or 128 + the signal that stopped the run after saving.
@@ -36,15 +40,16 @@ def train(recipe: str, settings: list[str]) -> int:
     config = configure(recipe, values)
     if "data" not in values:
         messages.print("no data= given: training on the built-in scenes")
-    return run(config, ["lookwider", "train", recipe, *settings])
+    return run(config, ["lookwider", "train", recipe, *settings], as_json=as_json)
 
 
-def run(config: TrainConfig, command: list[str]) -> int:
+def run(config: TrainConfig, command: list[str], *, as_json: bool = False) -> int:
     """Train a config; see `train`.
 
     Args:
         config: of the run.
         command: the words that continue it, to be shown when it is stopped.
+        as_json: print JSON.
     """
     from lookwider.training.hardware import is_main_process
     from lookwider.training.run import train as run_training
@@ -63,7 +68,11 @@ def run(config: TrainConfig, command: list[str]) -> int:
         )
         return 128 + ended.signal
     if is_main_process():
-        _report(config, result)
+        if as_json:
+            content = dataclasses.asdict(result) | {"run": str(result.run)}
+            out.print(json.dumps(content), markup=False)
+        else:
+            _report(config, result)
     return 0
 
 
@@ -85,48 +94,65 @@ def _report(config: TrainConfig, result: TrainResult) -> None:
     out.print(f"next: {shlex.join(command)}")
 
 
-def print_recipes() -> None:
+def print_recipes(*, as_json: bool = False) -> None:
     """Print the recipes, what each is, and the settings that can be changed."""
     from lookwider.training.config import TrainConfig
     from lookwider.training.recipes import RECIPES, configure
 
+    known = {name: (each.__doc__ or "").strip().splitlines()[0] for name, each in RECIPES.items()}
+    defaults = configure("fcn8s").model_dump(mode="json")
+    meanings = {
+        name: field.description or ""
+        for name, field in TrainConfig.model_fields.items()
+        if name not in {"recipe", "model_options"}
+    }
+    if as_json:
+        told = {name: {"default": defaults[name], "meaning": m} for name, m in meanings.items()}
+        out.print(json.dumps({"recipes": known, "settings": told}), markup=False)
+        return
     recipes = Table("recipe", "what it is", box=None, pad_edge=False)
-    for name, builder in RECIPES.items():
-        recipes.add_row(name, (builder.__doc__ or "").strip().splitlines()[0])
+    for name, what in known.items():
+        recipes.add_row(name, what)
     out.print(recipes)
     settings = Table("setting", "default", "meaning", box=None, pad_edge=False)
-    defaults = configure("fcn8s")
-    for name, field in TrainConfig.model_fields.items():
-        if name not in {"recipe", "model_options"}:
-            settings.add_row(name, _shown(getattr(defaults, name)), field.description or "")
+    for name, meaning in meanings.items():
+        settings.add_row(name, _shown(defaults[name]), meaning)
     out.print("\nsettings, with the values of fcn8s:")
     out.print(settings)
     out.print("\nnext: lookwider train fcn8s data=PATH steps=4000 out=runs/a")
 
 
 def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value).lower()
 
 
 def train_command(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe: fcn8s, ...; see --list.", show_default=False)
+        str,
+        typer.Argument(
+            help="A recipe: fcn8s, ...; see --list.",
+            autocompletion=complete_recipe,
+            show_default=False,
+        ),
     ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            help="data=PATH backbone=vgg16 steps=4000 out=runs/a ...", show_default=False
+            help="data=PATH backbone=vgg16 steps=4000 out=runs/a ...",
+            autocompletion=complete_training,
+            show_default=False,
         ),
     ] = None,
     show_list: Annotated[
         bool, typer.Option("--list", help="List the recipes and settings.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Train a recipe; stop with Ctrl-C and go on with the same command.
 
     Example: lookwider train fcn8s data=PATH backbone=vgg16 steps=4000 out=runs/a
     """
     if show_list or not recipe:
-        print_recipes()
+        print_recipes(as_json=as_json)
         return
-    raise typer.Exit(train(recipe, settings or []))
+    raise typer.Exit(train(recipe, settings or [], as_json=as_json))

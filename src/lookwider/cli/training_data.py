@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lookwider.cli.console import messages
 from lookwider.errors import ConfigError, DataError
-from lookwider.inference.labelled import labelled_images
 
 if TYPE_CHECKING:
     from lookwider.cli.diagnose import DiagnoseSettings
@@ -40,6 +39,7 @@ def training_data(
         ConfigError: nothing tells which data the run was trained on.
         DataError: its classes are not the model's.
     """
+    from lookwider.inference.labelled import labelled_images
     from lookwider.report.collect import run_config
 
     if chosen.relations is not None:

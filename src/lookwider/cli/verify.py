@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import out
 
 if TYPE_CHECKING:
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, a checkpoint, or hf://OWNER/NAME.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Compare a checkpoint's files with their hashes, and its outputs with those stored in it.

@@ -174,7 +174,7 @@ class ClassRelations:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: cannot be read: {error}") from error
         try:
             return cls.from_json(content)

@@ -105,7 +105,7 @@ class ParseNetHead(nn.Module):
             features: the local maps (N, C_i, h_i, w_i), fine to coarse, then the averages
             (N, C_j, 1, 1).
         """
-        scores = self._early(features) if self.score is not None else self._late(features)
+        scores = self.map_scores(features)
         finest = (int(features[0].shape[-2]), int(features[0].shape[-1]))
         total = scores[0]
         for position, score in enumerate(scores[1:], start=1):
@@ -114,6 +114,10 @@ class ParseNetHead(nn.Module):
             total = total + score  # the averages' 1 x 1 scores hold for every place
         score_map: ScoreMap = self.upscore_to_image(total, size)
         return score_map
+
+    def map_scores(self, features: Features) -> list[Tensor]:
+        """Return the scores of each map, on its own grid."""
+        return self._early(features) if self.score is not None else self._late(features)
 
     def _early(self, features: Features) -> list[Tensor]:
         """Return each map's part of the score of the concatenated maps; the first has the bias."""

@@ -15,6 +15,7 @@ from lookwider.models import create_model
 from lookwider.models.registry import MODELS
 from lookwider.probes.network import Network
 from lookwider.weights.checkpoint import load
+from lookwider.weights.hub_files import hub_address
 
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -23,9 +24,10 @@ def open_network(text: str | Path, device: str | torch.device = "cpu") -> Networ
     """Return the network that a text means.
 
     Args:
-        text: a run folder or checkpoint; ``package.module:function`` for a function or class that
-            is called without arguments and returns a module (looked for in the current folder
-            too); or the name of a model, which gets random weights: its fields are as trained.
+        text: a run folder, checkpoint or ``hf://OWNER/NAME``; ``package.module:function`` for a
+            function or class that is called without arguments and returns a module (looked for in
+            the current folder too); or the name of a model, which gets random weights: its fields
+            are as trained.
         device: where it goes.
 
     Raises:
@@ -37,7 +39,7 @@ def open_network(text: str | Path, device: str | torch.device = "cpu") -> Networ
         'torch.nn:Identity'
     """
     name = str(text)
-    if Path(text).exists():
+    if hub_address(text) is not None or Path(text).exists():
         return Network(load(text, device=device), name=name)
     if _CALLABLE.fullmatch(name):
         return Network(_called(name).to(device), name=name)

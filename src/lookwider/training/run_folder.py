@@ -70,7 +70,7 @@ def read_config(run: Path) -> TrainConfig:
     path = run / CONFIG
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: got a {type(values).__name__}, expected an object")

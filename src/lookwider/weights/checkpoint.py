@@ -24,8 +24,8 @@
     in the last checkpoint of a run: what resuming it needs.
 
 Reading trusts nothing: sizes, nesting, names and hashes are checked first, then the list of
-tensors against the architecture built without memory (on the meta device), and only then is
-the model made and filled. A folder is replaced whole; see `atomic_folder`.
+tensors against the file's length and the architecture built without memory (on the meta device),
+and only then is the model made and filled. A folder is replaced whole; see `atomic_folder`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lookwider.errors import CheckpointError
-from lookwider.models import Segmenter, create_model
+from lookwider.models import Segmenter
+from lookwider.weights.architecture import build, check_tensors
 from lookwider.weights.description import (
     DESCRIPTION,
     FORMAT,
@@ -54,6 +55,7 @@ from lookwider.weights.description import (
     listed,
 )
 from lookwider.weights.golden import golden_outputs
+from lookwider.weights.hub_files import fetch, hub_address
 from lookwider.weights.safe_files import (
     atomic_folder,
     existing_folder,
@@ -61,9 +63,6 @@ from lookwider.weights.safe_files import (
     sha256,
 )
 from lookwider.weights.tensors import compare_tensors, separate, tensor_entries, tensor_list
-
-MAX_NUMBER = 65_536
-"""Bound of every number in an architecture: a hostile one cannot ask for the whole machine."""
 
 
 def save(
@@ -147,10 +146,8 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu") -> Segmenter
     path = verified_file(folder, WEIGHTS, description)
     found = tensor_list(path)
     compare_tensors(description.tensors, found, str(path))
-    with torch.device("meta"):
-        skeleton = _build(folder, description)
-    compare_tensors(tensor_entries(skeleton), found, str(path))
-    model = _build(folder, description)
+    check_tensors(folder, description, str(path))
+    model = build(folder, description)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -162,11 +159,14 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu") -> Segmenter
 def checkpoint_folder(folder: str | Path) -> Path:
     """Return the checkpoint that a path means: itself, or a run's ``best`` or else ``last``.
 
-    A run killed while it renamed ``last`` still holds ``previous``.
+    A run killed while it renamed ``last`` still holds ``previous``. ``hf://OWNER/NAME`` is
+    downloaded once, into the cache of huggingface_hub.
 
     Raises:
         CheckpointError: there is none.
     """
+    if (address := hub_address(folder)) is not None:
+        return fetch(address)
     folder = Path(folder)
     for candidate in (folder, folder / "best", folder / "last", folder / "previous"):
         existing = existing_folder(candidate)
@@ -175,7 +175,7 @@ def checkpoint_folder(folder: str | Path) -> Path:
     reason = f"holds no {DESCRIPTION}, neither itself nor in best/ or last/"
     raise CheckpointError(
         f"{folder}: {reason if folder.is_dir() else 'no such folder'}; "
-        "expected a checkpoint or the out= folder of `lookwider train`"
+        "expected a checkpoint, the out= folder of `lookwider train`, or hf://OWNER/NAME"
     )
 
 
@@ -214,51 +214,8 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def _build(folder: Path, description: Description) -> Segmenter:
-    """Make the model that a description asks for, without its weights."""
-    _check_architecture(folder, description)
-    try:
-        keywords = {**description.architecture, "classes": description.classes}
-        # The numbers drawn for weights that are about to be replaced leave no trace.
-        with torch.random.fork_rng(devices=[]):
-            model = create_model(**keywords | {"extra_classes": description.extra_classes})
-    except Exception as error:  # whatever keywords that no one vouches for can cause
-        raise CheckpointError(
-            f"{folder}: its architecture cannot be built: {type(error).__name__}: {error}"
-        ) from error
-    model.class_map = description.class_map
-    model.backbone.preprocessing = description.preprocessing
-    return model
-
-
-def _check_architecture(folder: Path, description: Description) -> None:
-    architecture = description.architecture
-    if architecture.get("pretrained", False) is not False:
-        raise CheckpointError(f"{folder}: its architecture asks for weights from elsewhere")
-    count = architecture.get("num_classes")
-    if count != len(description.classes):
-        raise CheckpointError(
-            f"{folder}: got {len(description.classes)} class names for num_classes={count!r}"
-        )
-    if large := [n for n in _numbers(architecture) if abs(n) > MAX_NUMBER]:
-        raise CheckpointError(
-            f"{folder}: got {large[0]} in its architecture, expected at most {MAX_NUMBER}"
-        )
-
-
 def _alignment(model: Segmenter) -> str:
     """Return in words how the main head's scores lie in the image."""
     grid = model.segmentation_heads()[0].grid
     cells = f"cells of {grid.stride:g} pixels, the first centred on pixel {grid.offset:g}"
     return f"{cells}; {model.alignment}"
-
-
-def _numbers(value: object) -> list[float]:
-    match value:
-        case int() | float():
-            return [value]
-        case list():
-            return [n for v in value for n in _numbers(v)]
-        case dict():
-            return [n for v in value.values() for n in _numbers(v)]
-    return []

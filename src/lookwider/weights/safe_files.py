@@ -83,6 +83,8 @@ def sync(path: Path) -> None:
 def plain_file(folder: Path, name: str) -> Path:
     """Return the path of a regular file directly in ``folder``.
 
+    The cache of huggingface_hub holds links, each to a file beside: those are followed.
+
     Raises:
         CheckpointError: the name leads elsewhere, or the file is missing, a link or a device.
     """
@@ -95,9 +97,19 @@ def plain_file(folder: Path, name: str) -> Path:
         raise CheckpointError(
             f"{path}: missing; a checkpoint folder is complete or unusable, copy it again"
         ) from error
+    if stat.S_ISLNK(mode) and _in_hub_cache(path):
+        mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         raise CheckpointError(f"{path}: expected a regular file, not a link, folder or device")
     return path
+
+
+def _in_hub_cache(path: Path) -> bool:
+    """Whether a link is snapshots/COMMIT/NAME to a file of ``blobs`` beside ``snapshots``."""
+    blobs = path.absolute().parents[2] / "blobs"
+    target = path.resolve()
+    beside = path.parent.parent.name == "snapshots" and not blobs.is_symlink()
+    return beside and target.parent == blobs.resolve() and target.is_file()
 
 
 def sha256(path: Path) -> str:

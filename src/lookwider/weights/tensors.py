@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from lookwider.errors import CheckpointError
-from lookwider.weights.description import TensorEntry, listed
+from lookwider.weights.description import DTYPES, TensorEntry, listed
 from lookwider.weights.safe_files import MAX_JSON_BYTES, parse_json
 
 EXACT_IN_FLOAT32 = frozenset({"F32", "F16", "BF16"})
+
+ITEM_BYTES = {name: dtype.itemsize for dtype, name in DTYPES.items()}
 
 _ENTRIES = TypeAdapter(dict[str, TensorEntry])
 
@@ -24,7 +27,8 @@ def tensor_list(path: Path) -> dict[str, TensorEntry]:
     """Return types and shapes of the tensors of a safetensors file, from its header alone.
 
     Raises:
-        CheckpointError: the header is longer than the file or than any real one, or malformed.
+        CheckpointError: the header is longer than the file or than any real one, malformed, or
+            lists more or less than the file holds.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -41,9 +45,34 @@ def tensor_list(path: Path) -> dict[str, TensorEntry]:
         if isinstance(entry, dict):
             entry.pop("data_offsets", None)
     try:
-        return _ENTRIES.validate_json(json.dumps(header))
+        entries = _ENTRIES.validate_json(json.dumps(header))
     except ValidationError as error:
         raise CheckpointError(f"{path}: malformed list of tensors; the file is damaged") from error
+    listed_bytes, held = bytes_of(entries, str(path)), size - 8 - length
+    if listed_bytes != held:
+        raise CheckpointError(
+            f"{path}: lists tensors of {listed_bytes} bytes and holds {held}; the file is damaged "
+            "or truncated"
+        )
+    return entries
+
+
+def bytes_of(entries: Mapping[str, TensorEntry], where: str) -> int:
+    """Return the bytes of the tensors of a list.
+
+    Raises:
+        CheckpointError: a type is none that a checkpoint holds.
+
+    Example:
+        >>> bytes_of({"a": TensorEntry(dtype="F16", shape=(2, 3))}, "a list")
+        12
+    """
+    for name, entry in entries.items():
+        if entry.dtype not in ITEM_BYTES:
+            raise CheckpointError(
+                f"{where}: {name} is of type {entry.dtype!r}, expected one of {listed(ITEM_BYTES)}"
+            )
+    return sum(ITEM_BYTES[entry.dtype] * math.prod(entry.shape) for entry in entries.values())
 
 
 def separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

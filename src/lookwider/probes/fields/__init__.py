@@ -3,7 +3,7 @@
 from lookwider.probes.fields.average import AverageField, average_fields
 from lookwider.probes.fields.empirical import empirical_field
 from lookwider.probes.fields.gradient import gradient_field
-from lookwider.probes.fields.report import FieldReport, layers_table
+from lookwider.probes.fields.report import FieldReport, layers_content, layers_table
 from lookwider.probes.fields.result import MeasuredField, Windows
 from lookwider.probes.fields.theoretical import Box, TheoreticalField, theoretical_field
 
@@ -17,6 +17,7 @@ __all__ = [
     "average_fields",
     "empirical_field",
     "gradient_field",
+    "layers_content",
     "layers_table",
     "theoretical_field",
 ]

@@ -176,6 +176,20 @@ def layers_table(network: Network, size: tuple[int, int]) -> Table:
     return table
 
 
+def layers_content(network: Network, size: tuple[int, int]) -> dict[str, Any]:
+    """Return what `layers_table` shows as JSON holds it; a field of the whole image is null."""
+    return {
+        name: {
+            "channels": layer.shape[1],
+            "map": list(layer.shape[-2:]),
+            "field": [None if math.isinf(f.size) else f.size for f in (layer.rows, layer.cols)],
+            "stride": [layer.rows.stride, layer.cols.stride],
+            "offset": [layer.rows.offset, layer.cols.offset],
+        }
+        for name, layer in network.fields(size).items()
+    }
+
+
 def _pair(rows: float, cols: float) -> str:
     return f"{rows:g}" if rows == cols else f"{rows:g} x {cols:g}"
 

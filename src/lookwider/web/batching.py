@@ -1,0 +1,178 @@
+"""The queue to the device: one thread computes, images of one size go together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+
+from lookwider.errors import LookwiderError
+from lookwider.models import Segmenter
+from lookwider.web.computing import (
+    Pixels,
+    Segmentation,
+    pixels_at_once,
+    segment_in_tiles,
+    segment_together,
+)
+from lookwider.web.models import ServedModel, ServedModels
+from lookwider.web.settings import ServiceSettings
+
+
+@dataclass(eq=False)
+class Job:
+    """An image that waits for the network.
+
+    Attributes:
+        model: that is to segment it.
+        pixels: (H, W, C).
+        confidence: whether the classes' confidence is wanted.
+        answer: cancelled when no one waits for it any more.
+        left: whether that happened while it was computed.
+    """
+
+    model: ServedModel
+    pixels: Pixels
+    confidence: bool
+    answer: Future[Segmentation] = field(default_factory=Future)
+    left: bool = False
+
+    @property
+    def area(self) -> int:
+        """Pixels of the image."""
+        return int(self.pixels.shape[0] * self.pixels.shape[1])
+
+    def fits(self, other: Job) -> bool:
+        """Whether both can go through the network together."""
+        return self.model is other.model and self.pixels.shape == other.pixels.shape
+
+    def check(self) -> None:
+        """Raise `CancelledError` when no one waits any more."""
+        if self.left:
+            raise CancelledError
+
+
+OnBatch = Callable[[list[Job], float], None]
+"""Told of a batch, and how many seconds it took."""
+
+
+class Batcher:
+    """Computes jobs one batch after the other, in the order of the oldest of each batch.
+
+    Args:
+        models: whose device is computed on.
+        settings: how large batches are, and how long they wait to fill.
+        on_batch: told of each.
+    """
+
+    def __init__(self, models: ServedModels, settings: ServiceSettings, on_batch: OnBatch) -> None:
+        self._models, self._settings, self._on_batch = models, settings, on_batch
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._at_once: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._run, name="lookwider-compute", daemon=True)
+
+    def start(self) -> None:
+        """Begin to compute."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what waits, then end."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def submit(self, job: Job) -> None:
+        """Let a job wait for its turn."""
+        with self._changed:
+            self._waiting.append(job)
+            self._changed.notify_all()
+
+    @property
+    def waiting_pixels(self) -> int:
+        """Pixels of all that waits."""
+        with self._changed:
+            return sum(job.area for job in self._waiting)
+
+    def prepare(self, served: ServedModel) -> Segmenter:
+        """Load a model, and measure how many pixels it takes; later calls return at once.
+
+        Raises:
+            LookwiderError: its checkpoint is damaged.
+        """
+        model = served.fast()
+        if served.name not in self._at_once:
+            memory = self._settings.max_memory // 2
+            self._at_once[served.name] = pixels_at_once(model, memory)
+        return model
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next()
+            if batch is None:
+                return
+            batch = [job for job in batch if job.answer.set_running_or_notify_cancel()]
+            with self._models.computing():
+                self._compute(batch)
+            del batch  # the images of the last batch do not wait for the next one
+
+    def _compute(self, batch: list[Job]) -> None:
+        start = time.perf_counter()
+        try:
+            found = self._segment(batch) if batch else []
+        except LookwiderError as error:
+            if len(batch) == 1:
+                batch[0].answer.set_exception(error)
+                return
+            for job in batch:  # one image that cannot be segmented does not stop the others
+                self._compute([job])
+        except BaseException as error:  # whatever it is, someone waits to be told
+            for job in batch:
+                job.answer.set_exception(error)
+        else:
+            self._on_batch(batch, time.perf_counter() - start)
+            for job, segmentation in zip(batch, found, strict=True):
+                job.answer.set_result(segmentation)
+
+    def _segment(self, batch: list[Job]) -> list[Segmentation]:
+        first = batch[0]
+        model = self.prepare(first.model)
+        at_once = self._at_once[first.model.name]
+        if first.area > at_once:
+            return [segment_in_tiles(model, first.pixels, at_once, first.confidence, first.check)]
+        return segment_together(
+            model, [job.pixels for job in batch], [job.confidence for job in batch]
+        )
+
+    def _next(self) -> list[Job] | None:
+        """Return the next batch; None when all is done and it is time to end."""
+        with self._changed:
+            while not self._waiting:
+                if self._closing:
+                    return None
+                self._changed.wait()
+            most = self._most_images(self._waiting[0])
+            until = time.monotonic() + self._settings.batch_wait
+            while self._fitting() < most and not self._closing:
+                if not self._changed.wait(max(0.0, until - time.monotonic())):
+                    break
+            self._waiting = deque(job for job in self._waiting if not job.answer.cancelled())
+            return self._take(most) if self._waiting else []
+
+    def _most_images(self, job: Job) -> int:
+        return max(1, min(self._settings.max_batch, self._settings.batch_pixels // job.area))
+
+    def _fitting(self) -> int:
+        first = self._waiting[0]
+        return sum(first.fits(job) for job in self._waiting)
+
+    def _take(self, most: int) -> list[Job]:
+        first = self._waiting[0]
+        batch = [job for job in self._waiting if first.fits(job)][:most]
+        self._waiting = deque(job for job in self._waiting if job not in batch)
+        return batch
