@@ -30,13 +30,20 @@ def train(recipe: str, settings: list[str]) -> int:
         LookwiderError: the settings are wrong, or training failed.
     """
     # the engine takes seconds to import, and other commands do not need it
+    from lookwider.training.distributed import launcher
+    from lookwider.training.hardware import is_main_process
     from lookwider.training.recipes import configure
 
     values = parse_settings(settings)
     config = configure(recipe, values)
-    if "data" not in values:
+    command = ["lookwider", "train", recipe, *settings]
+    if config.devices > 1 and launcher() is None:
+        from lookwider.training.launching import start_processes
+
+        return start_processes(config.devices, command)
+    if "data" not in values and is_main_process():
         messages.print("no data= given: training on the built-in scenes")
-    return run(config, ["lookwider", "train", recipe, *settings])
+    return run(config, command)
 
 
 def run(config: TrainConfig, command: list[str]) -> int:
@@ -46,6 +53,7 @@ def run(config: TrainConfig, command: list[str]) -> int:
         config: of the run.
         command: the words that continue it, to be shown when it is stopped.
     """
+    from lookwider.training.collectives import MainFailedError
     from lookwider.training.hardware import is_main_process
     from lookwider.training.run import train as run_training
     from lookwider.training.stopping import StoppedError
@@ -53,6 +61,8 @@ def run(config: TrainConfig, command: list[str]) -> int:
 
     try:
         result = run_training(config, messages)
+    except MainFailedError:
+        return 2  # the main process says why
     except (StoppedError, NonFiniteError) as ended:
         if not is_main_process():
             return 0  # all processes end for the same reason, and one of them says it
