@@ -1,7 +1,8 @@
 """A bulk job: its rate beside the bare network's, its cost, and what random kills change.
 
-    python benchmarks/bulk.py                 # rate, and the cost of ten times the images
-    python benchmarks/bulk.py --kills 50      # workers and whole jobs killed at random
+    python benchmarks/bulk.py throughput      # beside the bare loop over the network
+    python benchmarks/bulk.py tenfold         # the cost of ten times the images
+    python benchmarks/bulk.py kills           # workers and whole jobs killed at random
 
 The pictures are made up, the network's weights random: neither changes the time.
 """
@@ -9,8 +10,9 @@ The pictures are made up, the network's weights random: neither changes the time
 from __future__ import annotations
 
 import argparse
-import functools
+import dataclasses
 import hashlib
+import multiprocessing
 import random
 import resource
 import signal
@@ -18,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import torch
 from PIL import Image
@@ -40,8 +42,9 @@ from lookwider.weights import load, save
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--images", type=int, default=20, help="the cost is that of 10x as many")
+    parser.add_argument("what", choices=("throughput", "tenfold", "kills"))
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--images", type=int, default=40, help="tenfold does 10x as many too")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 480))
     parser.add_argument("--model", default="pspnet")
     parser.add_argument("--backbone", default="resnet50")
@@ -53,10 +56,9 @@ def main() -> None:
         folder = Path(place)
         run = network(folder / "run", given.model, given.backbone)
         pictures(folder / "few", given.images, given.size)
-        if given.kills:
-            kills(folder, run, given)
-        else:
-            rate(folder, run, given)
+        {"throughput": throughput, "tenfold": tenfold, "kills": kills}[given.what](
+            folder, run, given
+        )
 
 
 def network(folder: Path, model: str, backbone: str) -> Path:
@@ -75,53 +77,119 @@ def pictures(folder: Path, count: int, size: tuple[int, int]) -> None:
         small.resize((size[1], size[0]), Image.Resampling.BICUBIC).save(folder / f"{i:06}.jpg")
 
 
-def rate(folder: Path, run: Path, given: argparse.Namespace) -> None:
-    """Print what an image costs: in the bare loop, and in a job once its workers run.
+def throughput(folder: Path, run: Path, given: argparse.Namespace) -> None:
+    """Print the rate of the bare loop over `Segmenter.predict` beside that of a job.
 
-    The job's cost is that of many images less that of few, over the images between, so that
-    starting the workers counts for nothing. Seconds of processors bear other work on the machine
-    better than seconds of the clock.
+    The bare loop reads and writes nothing: the images are in memory, one goes through at a time,
+    and its processes wait for each other before they begin. It runs in one process with all the
+    cores, and in as many processes as the job has workers, each with as many threads as one of
+    those. Of the job the rate is that from the first quarter of its images to the last one, so
+    that starting the workers counts for nothing; what that takes is printed beside it.
     """
-    pictures(folder / "many", 10 * given.images, given.size)
+    cores, workers = psutil.cpu_count() or 1, given.workers
+    alone = bare_rate(folder, run, 1, cores)
+    print(f"bare loop, 1 process of {cores} threads: {alone:.3f} images/s", flush=True)
+    bare = bare_rate(folder, run, workers, max(1, cores // workers))
+    print(f"bare loop, {workers} processes: {bare:.3f} images/s", flush=True)
+    found = job(folder, run, given, "few")
+    rate = found.rate()
+    print(f"job, {workers} workers, {given.engine}: {rate:.3f} images/s once they run")
+    print(f"  {rate / bare:.1%} of the bare loop in {workers} processes")
+    print(f"  {rate / alone:.1%} of the bare loop in one")
+    print(f"  {found.start:.1f} s until the first image, {found.clock:.1f} s in all")
+
+
+def bare_rate(folder: Path, run: Path, processes: int, threads: int) -> float:
+    """Return how many images a second the processes predict together, from memory."""
+    context = multiprocessing.get_context("spawn")
+    barrier, spans = context.Barrier(processes), context.SimpleQueue()
+    children = [
+        context.Process(
+            target=bare_loop, args=(run, folder / "few", slot, processes, threads, barrier, spans)
+        )
+        for slot in range(processes)
+    ]
+    for child in children:
+        child.start()
+    found = [spans.get() for _ in children]
+    for child in children:
+        child.join()
+    began, ended = min(span[0] for span in found), max(span[1] for span in found)
+    return float(len(find_images([folder / "few"])) / (ended - began))
+
+
+def bare_loop(
+    run: Path,
+    folder: Path,
+    slot: int,
+    processes: int,
+    threads: int,
+    barrier: Barrier,
+    spans: SimpleQueue[tuple[float, float]],
+) -> None:
+    """Predict every so-manyth image of a folder; tell when it began and ended."""
+    torch.set_num_threads(threads)
     model = load(run).compile_for_inference()
-    arrays = [read_image(file.path) for file in find_images([folder / "few"])]
-    torch.set_num_threads(max(1, (psutil.cpu_count() or 1) // given.workers))
+    arrays = [read_image(file.path) for file in find_images([folder])][slot::processes]
     model.predict(arrays[0])
-    bare = cost(lambda: [model.predict(array) for array in arrays * 3]) / (3 * len(arrays))
-    print(f"bare loop: {bare[0]:.3f} s of a processor an image, {bare[1]:.3f} s by the clock")
-    jobs = {
-        name: cost(functools.partial(job, folder, run, given, name)) for name in ("few", "many")
-    }
-    for name, (busy, clock) in jobs.items():
-        print(f"{name}: {busy:.1f} s of processors, {clock:.1f} s by the clock")
-    more = (jobs["many"] - jobs["few"]) / (9 * given.images)
-    print(
-        f"{given.engine}, {given.workers} workers: {more[0]:.3f} s of a processor an image, "
-        f"{more[0] / bare[0]:.1%} of the bare loop's; {more[1]:.3f} s by the clock"
-    )
+    barrier.wait()
+    began = time.time()
+    for array in arrays:
+        model.predict(array)
+    spans.put((began, time.time()))
 
 
-def job(folder: Path, run: Path, given: argparse.Namespace, name: str) -> None:
-    """Run a job."""
-    predict_bulk(
-        BulkJob(run, folder / f"out-{name}"),
-        bulk_images(find_images([folder / name])),
-        workers=given.workers,
-        engine=given.engine,
-        show=False,
-    )
+def tenfold(folder: Path, run: Path, given: argparse.Namespace) -> None:
+    """Print what ten times the images cost, with and without starting the workers."""
+    pictures(folder / "many", 10 * given.images, given.size)
+    few, many = (job(folder, run, given, name) for name in ("few", "many"))
+    for count, found in ((given.images, few), (10 * given.images, many)):
+        print(
+            f"{count} images: {found.clock:.1f} s in all, {found.start:.1f} s of it until the "
+            f"first; {found.busy:.1f} s of processors; {1 / found.rate():.3f} s an image between"
+        )
+    without = (many.clock - many.start) / (few.clock - few.start)
+    print(f"ten times the images: {many.clock / few.clock:.2f} x the time")
+    print(f"without what comes before the first: {without:.2f} x")
 
 
-def cost(work: Callable[[], object]) -> npt.NDArray[np.float64]:
-    """Return the seconds of processors, this process's and its children's, and of the clock."""
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a job took.
 
-    def now() -> npt.NDArray[np.float64]:
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return np.array([sum(u.ru_utime + u.ru_stime for u in used), time.perf_counter()])
+    Attributes:
+        clock: seconds in all.
+        busy: seconds of processors, of this process and its workers.
+        start: seconds until the first image was finished.
+        finished: when each image was, in seconds.
+    """
 
-    before = now()
-    work()
-    return now() - before
+    clock: float
+    busy: float
+    start: float
+    finished: list[float]
+
+    def rate(self) -> float:
+        """Return how many images a second were finished, after the first quarter of them."""
+        first = len(self.finished) // 4
+        return (len(self.finished) - 1 - first) / (self.finished[-1] - self.finished[first])
+
+
+def job(folder: Path, run: Path, given: argparse.Namespace, name: str) -> Cost:
+    """Run a job, and measure it."""
+    images = bulk_images(find_images([folder / name]))
+    out = folder / f"out-{name}"
+    began, busy = time.time(), seconds_of_processors()
+    predict_bulk(BulkJob(run, out), images, workers=given.workers, engine=given.engine, show=False)
+    clock = time.time() - began
+    finished = sorted(row.finished / 1000 for row in read_manifest(out / "manifest.parquet"))
+    return Cost(clock, seconds_of_processors() - busy, finished[0] - began, finished)
+
+
+def seconds_of_processors() -> float:
+    """Return what this process and its ended children have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def kills(folder: Path, run: Path, given: argparse.Namespace) -> None:

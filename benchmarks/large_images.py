@@ -1,7 +1,11 @@
 """Images larger than memory: memory and time by size, and the bytes after kills.
 
-``python benchmarks/large_images.py`` prints a Markdown table of squares of 5,000, 10,000 and
-20,000; with ``--kills 50`` a prediction is killed fifty times at random instead.
+    python benchmarks/large_images.py --sizes 5000 10000 20000
+    python benchmarks/large_images.py --system fcn8s --trunk vgg16 --memory 4GB
+    python benchmarks/large_images.py --kills 50 --kill-size 600
+
+The first two print a Markdown table of squares; with ``--kills 50`` a prediction is killed fifty
+times at random instead, and every file compared with those of an undisturbed one.
 """
 
 from __future__ import annotations
@@ -10,10 +14,13 @@ import argparse
 import hashlib
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -81,64 +88,80 @@ def scaling(folder: Path, run: Path, sides: list[int], memory: str) -> None:
 def killed(folder: Path, run: Path, side: int, kills: int, tile: str) -> None:
     """Kill a prediction at random moments until it has been killed so often; compare the bytes."""
     picture = image(folder / "kills.tif", side)
-    started = time.perf_counter()
-    whole = folder / "whole"
-    subprocess.run(command(run, picture, whole, "--tile", tile), check=True, capture_output=True)
-    seconds = time.perf_counter() - started
-    expected = digests(whole)
-    chance, done, finished = random.Random(0), 0, 0
     out = folder / "killed"
-    while done < kills:
-        process = subprocess.Popen(
-            command(run, picture, out, "--tile", tile),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(chance.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            done += 1
+    with begun(command(run, picture, out, "--tile", tile), out) as process:
+        started = time.perf_counter()
+        process.wait()
+        seconds = time.perf_counter() - started
+    expected = emptied(out)
+    chance, finished = random.Random(0), 0
+    tiles: list[int] = []
+    while len(tiles) < kills:
+        with begun(command(run, picture, out, "--tile", tile), out) as process:
+            try:
+                process.wait(chance.uniform(0, seconds))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                tiles.append(len(list(out.glob(".kills.tiles/*/0*"))))
+        if process.returncode not in {0, -signal.SIGKILL}:
+            raise SystemExit(f"got exit code {process.returncode}, expected 0 or killed")
         if process.returncode == 0:
             finished += 1
-            check(out, expected)
-            for path in out.iterdir():
-                path.unlink()
+            check(emptied(out), expected)
     subprocess.run(command(run, picture, out, "--tile", tile), check=True, capture_output=True)
-    check(out, expected)
-    print(f"killed {done} times, finished {finished + 1} times: all files identical to the bit")
+    check(emptied(out), expected)
+    print(
+        f"killed {len(tiles)} times, with {min(tiles)} to {max(tiles)} files of tiles there, in "
+        f"{len(set(tiles))} different states, and finished {finished + 1} times: all files "
+        "identical to the bit"
+    )
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """Return the hashes of a folder's files."""
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+@contextmanager
+def begun(words: list[str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin a command, and wait until it works: a kill while Python starts would show nothing."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    lock = out / ".kills.tiles.lock"
+    mine = f"process {process.pid} on "
+    while process.poll() is None and not (lock.exists() and mine in lock.read_text()):
+        time.sleep(0.01)
+    yield process
 
 
-def check(folder: Path, expected: dict[str, str]) -> None:
+def emptied(folder: Path) -> dict[str, str]:
+    """Return the hashes of a folder's files, which are removed."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.unlink()
+    return found
+
+
+def check(found: dict[str, str], expected: dict[str, str]) -> None:
     """Stop where the files are others."""
-    if (found := digests(folder)) != expected:
+    if found != expected:
         raise SystemExit(f"got {found}, expected {expected}")
 
 
 def main() -> None:
     """Measure what the options ask for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--system", default="pspnet")
     parser.add_argument("--trunk", default="test_resnet")
-    parser.add_argument("--sides", default="5000,10000,20000")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[5000, 10_000, 20_000])
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--kill-side", type=int, default=1500)
+    parser.add_argument("--kill-size", type=int, default=1500)
     parser.add_argument("--tile", default="256", help="of the image that is killed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = checkpoint(folder, options.system, options.trunk)
         if options.kills:
-            killed(folder, run, options.kill_side, options.kills, options.tile)
+            killed(folder, run, options.kill_size, options.kills, options.tile)
         else:
-            scaling(folder, run, [int(s) for s in options.sides.split(",")], options.memory)
+            scaling(folder, run, options.sizes, options.memory)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Tiles against one pass over the whole image: three systems, five trunks, ten awkward sizes.
+"""Tiles against one pass over the whole image: three systems, five trunks, awkward sizes.
+
+Ten sizes are long and thin; in the eleventh there are tiles that touch no border of the image.
 
 The weights are random, so that no value is small by training. A difference is relative to the
 largest score of the image; a label counts as another one where it is not a tie within that
@@ -6,6 +8,7 @@ difference.
 
     python benchmarks/tiled_equality.py --out results/tiled_equality.json
     python benchmarks/tiled_equality.py --only pspnet --dtype float64
+    python benchmarks/tiled_equality.py --only pspnet --trunks resnet18 --compiled
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import torch
 from torch import Tensor
 
 from lookwider import Segmenter, create_model
-from lookwider.inference.tiles import TilePlan, tiled_scores
+from lookwider.inference.tiles import Tile, TilePlan, tiled_scores
 
 SYSTEMS = ("fcn", "parsenet", "pspnet")
 
@@ -36,8 +39,10 @@ TRUNKS = {
 SIZES = (
     *((33, 701), (1, 997), (64, 768), (65, 833), (47, 910)),
     *((801, 17), (769, 40), (1000, 3), (703, 66), (651, 31)),
+    (1075, 1063),
 )
-TILES = ((64, 96), (50, 133), (1000, 200), (111, 32))
+TILES = (*((64, 96), (50, 133), (1000, 200), (111, 32)) * 2, (64, 96), (50, 133), (352, 352))
+"""The last size and tile: of some windows all four sides are within the image."""
 
 TIE = 1e-4
 """Of the largest score: labels whose scores are nearer than this may differ."""
@@ -54,6 +59,7 @@ class Row:
         labels: pixels whose labels differ without a tie.
         pixels: compared.
         tiles: compared.
+        interior: of these, with windows that touch no border of the image.
         smallest: smallest share of an image that its largest window is.
         halo: pixels that are needed beyond a tile.
         seconds: of all.
@@ -65,6 +71,7 @@ class Row:
     labels: int
     pixels: int
     tiles: int
+    interior: int
     smallest: float
     halo: int
     seconds: float
@@ -87,14 +94,15 @@ def network(system: str, trunk: str, dtype: torch.dtype) -> Segmenter:
 
 
 @torch.inference_mode()
-def compare(system: str, trunk: str, dtype: torch.dtype) -> Row:
+def compare(system: str, trunk: str, dtype: torch.dtype, compiled: bool) -> Row:
     """Return the worst of all sizes."""
     start = time.perf_counter()
     model = network(system, trunk, dtype)
-    worst, labels, pixels, tiles, smallest, halo = 0.0, 0, 0, 0, 1.0, 0
-    for number, size in enumerate(SIZES):
+    model = model.compile_for_inference() if compiled else model
+    worst, labels, pixels, tiles, inner, smallest, halo = 0.0, 0, 0, 0, 0, 1.0, 0
+    for size, side in zip(SIZES, TILES, strict=True):
         image = torch.randn(1, 3, *size).to(dtype)
-        plan = TilePlan.for_model(model, size, tile=TILES[number % len(TILES)])
+        plan = TilePlan.for_model(model, size, tile=side)
         assert plan.exact
         wanted = model(image)
         largest = wanted.abs().max()
@@ -105,8 +113,14 @@ def compare(system: str, trunk: str, dtype: torch.dtype) -> Row:
         area = plan.largest_window[0] * plan.largest_window[1] / (size[0] * size[1])
         smallest, halo = min(smallest, area), max(halo, plan.halo_needed)
         pixels, tiles = pixels + size[0] * size[1], tiles + len(plan.tiles)
+        inner += sum(_is_interior(tile, size) for tile in plan.tiles)
     seconds = time.perf_counter() - start
-    return Row(system, trunk, worst, labels, pixels, tiles, smallest, halo, seconds)
+    return Row(system, trunk, worst, labels, pixels, tiles, inner, smallest, halo, seconds)
+
+
+def _is_interior(tile: Tile, size: tuple[int, int]) -> bool:
+    sides = zip(tile.window, size, strict=True)
+    return all(window.start > 0 and window.stop < length for window, length in sides)
 
 
 def _other_labels(found: Tensor, wanted: Tensor, largest: Tensor) -> int:
@@ -122,17 +136,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--trunks", nargs="+", choices=list(TRUNKS), default=list(TRUNKS))
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--compiled", action="store_true", help="both with the inference engine")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows = []
-    print(f"{'system':9} {'trunk':34} {'worst':>8} labels  tiles  window  halo  seconds")
+    print(f"{'system':9} {'trunk':34} {'worst':>8} labels  tiles  inner  window  halo  seconds")
     for system in options.only:
         for trunk in options.trunks:
-            row = compare(system, trunk, getattr(torch, options.dtype))
+            row = compare(system, trunk, getattr(torch, options.dtype), options.compiled)
             rows.append(row)
             print(
                 f"{system:9} {trunk:34} {row.worst:8.1e} {row.labels:6} {row.tiles:6} "
-                f"{row.smallest:7.0%} {row.halo:5} {row.seconds:8.1f}",
+                f"{row.interior:6} {row.smallest:7.0%} {row.halo:5} {row.seconds:8.1f}",
                 flush=True,
             )
     print(f"worst of all: {max(row.worst for row in rows):.1e}")

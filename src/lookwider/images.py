@@ -275,10 +275,11 @@ def overlay(
     opacity: float = 0.55,
 ) -> Image.Image:
     """Return the image with the labels' colours laid over; ignored pixels stay as they are."""
-    base = displayable(image).astype(np.float32)
-    colours = classes.palette_array()[labels].astype(np.float32)
-    share = np.where(labels < len(classes), opacity, 0.0)[:, :, None].astype(np.float32)
-    return Image.fromarray((base * (1 - share) + colours * share).round().astype(np.uint8))
+    share = np.where(np.arange(256) < len(classes), opacity, 0.0)[:, None].astype(np.float32)
+    kept, laid = 1 - share, classes.palette_array() * share  # of each id, not of each pixel
+    mixed = displayable(image) * kept[labels]
+    mixed += laid[labels]
+    return Image.fromarray(mixed.round(out=mixed).astype(np.uint8))
 
 
 def displayable(image: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

@@ -99,7 +99,7 @@ def test_ctrl_c_keeps_the_tiles(run, photos, tmp_path, monkeypatch):
         (["--tile", "64", "--flip"], "tiles together with scales, flip, windows"),
         (["--tile", "64", "--shift-and-stitch", "2"], "tiles together with scales"),
         (["--tile", "64", "--probabilities"], "tiles together with --probabilities"),
-        (["--tile", "64", "--workers", "2"], "tiles together with --workers or --engine"),
+        (["--tile", "64", "--workers", "2", "--flip"], "tiles together with scales, flip, windows"),
     ],
 )
 def test_options_that_do_not_fit(run, photos, tmp_path, options, message):

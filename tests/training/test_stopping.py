@@ -5,7 +5,12 @@ import threading
 import pytest
 from rich.console import Console
 
-from lookwider.training.stopping import StoppedError, ignore_interrupt, stop_on_signals
+from lookwider.training.stopping import (
+    SIGNALS,
+    StoppedError,
+    leave_signals_to_main,
+    stop_on_signals,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -44,10 +49,12 @@ def test_messages_say_what_was_saved() -> None:
     assert str(StoppedError(7, 15)) == "stopped by SIGTERM, saved after step 7"
 
 
-def test_reading_processes_ignore_interrupts() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_reading_processes_leave_signals_to_the_main_one(number: signal.Signals) -> None:
+    before = {each: signal.getsignal(each) for each in SIGNALS}
     try:
-        ignore_interrupt(0)
-        os.kill(os.getpid(), signal.SIGINT)
+        leave_signals_to_main(0)
+        os.kill(os.getpid(), number)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

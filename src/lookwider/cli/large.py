@@ -34,15 +34,6 @@ def parse_tiling(
     return Tiling(max_memory=memory, tile=tile, halo=halo, own_context=own_context)
 
 
-def check_in_pieces(tiling: Tiling | None) -> None:
-    """Raise a `ConfigError` for tiles in a job of several workers."""
-    if tiling is not None:
-        raise ConfigError(
-            "got tiles together with --workers or --engine, expected one of the two; images "
-            "larger than memory are segmented by one process, a command each"
-        )
-
-
 def in_words(large: LargeReport) -> str:
     """Return how an image was segmented in tiles."""
     height, width = large.tile
@@ -58,6 +49,11 @@ def in_words(large: LargeReport) -> str:
         words.append(
             f"NOT exact: {100 * large.share_cut:.1f} % of the places see less than in the whole "
             f"image, with {large.halo} pixels around each; --halo {large.halo_needed} is exact"
+        )
+    if large.other_colours:
+        words.append(
+            "too large to be decoded whole: a JPEG's colours may be a few levels off, and so some "
+            "labels other than in one piece"
         )
     if large.finished_before:
         words.append(f"{large.finished_before} finished before")

@@ -15,7 +15,7 @@ import typer
 from lookwider.cli.bulk import check_one_process, images_of
 from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
-from lookwider.cli.large import check_in_pieces, in_words, parse_tiling
+from lookwider.cli.large import in_words, parse_tiling
 from lookwider.cli.protocol import parse_protocol
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def predict(
     ] = None,
     readers: Annotated[int, typer.Option(min=1, help="Threads that read ahead.")] = 2,
     max_memory: Annotated[
-        str | None, typer.Option(help="E.g. 2GB: images that need more go in tiles, exactly.")
+        str | None,
+        typer.Option(help="E.g. 2GB, of all workers: what needs more goes in tiles, exactly."),
     ] = None,
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of the tiles of larger images, in pixels.")
@@ -99,7 +100,7 @@ def predict(
 
     Example: lookwider predict runs/a photos --out predictions
     """
-    from lookwider.inference.bulk import BulkJob, predict_bulk
+    from lookwider.inference.bulk import BulkJob, predict_bulk, predict_spread
     from lookwider.inference.compiled import for_inference, named_dtype
     from lookwider.inference.device import choose_device
     from lookwider.inference.multiscale import check_protocol
@@ -133,7 +134,6 @@ def predict(
             tiling=tiling,
         )
     else:
-        check_in_pieces(tiling)
         images = images_of(inputs, out_folder)
         job = BulkJob(
             run,
@@ -147,8 +147,11 @@ def predict(
             readers=readers,
         )
         report, go_on = PredictionReport(len(images)), "the same command"
+        segment: Callable[..., PredictionReport] = predict_bulk
+        if tiling is not None:
+            segment, go_on = functools.partial(predict_spread, tiling=tiling), "--skip-existing"
         work = functools.partial(
-            predict_bulk, job, images, workers=workers or 1, engine=engine, address=address
+            segment, job, images, workers=workers or 1, engine=engine, address=address
         )
     started = time.perf_counter()
     interrupted = False

@@ -34,13 +34,20 @@ def train(recipe: str, settings: list[str], *, as_json: bool = False) -> int:
         LookwiderError: the settings are wrong, or training failed.
     """
     # the engine takes seconds to import, and other commands do not need it
+    from lookwider.training.distributed import launcher
+    from lookwider.training.hardware import is_main_process
     from lookwider.training.recipes import configure
 
     values = parse_settings(settings)
     config = configure(recipe, values)
-    if "data" not in values:
+    command = ["lookwider", "train", recipe, *settings]
+    if config.devices > 1 and launcher() is None:
+        from lookwider.training.launching import start_processes
+
+        return start_processes(config.devices, [*command, *(["--json"] if as_json else [])])
+    if "data" not in values and is_main_process():
         messages.print("no data= given: training on the built-in scenes")
-    return run(config, ["lookwider", "train", recipe, *settings], as_json=as_json)
+    return run(config, command, as_json=as_json)
 
 
 def run(config: TrainConfig, command: list[str], *, as_json: bool = False) -> int:
@@ -51,6 +58,7 @@ def run(config: TrainConfig, command: list[str], *, as_json: bool = False) -> in
         command: the words that continue it, to be shown when it is stopped.
         as_json: print JSON.
     """
+    from lookwider.training.collectives import MainFailedError
     from lookwider.training.hardware import is_main_process
     from lookwider.training.run import train as run_training
     from lookwider.training.stopping import StoppedError
@@ -58,6 +66,8 @@ def run(config: TrainConfig, command: list[str], *, as_json: bool = False) -> in
 
     try:
         result = run_training(config, messages)
+    except MainFailedError:
+        return 2  # the main process says why
     except (StoppedError, NonFiniteError) as ended:
         if not is_main_process():
             return 0  # all processes end for the same reason, and one of them says it

@@ -15,7 +15,7 @@ from rich.console import Console
 from lookwider.errors import DataError, LookwiderError, MissingExtraError
 from lookwider.images import IMAGE_SUFFIXES, read_image
 from lookwider.inference.compiled import for_inference
-from lookwider.inference.large import LargeReport, Tiler, Tiling, check_tiled, large_label_path
+from lookwider.inference.large import LargeReport, Tiler, Tiling, check_tiled, is_finished
 from lookwider.inference.memory import memory_advice
 from lookwider.inference.multiscale import (
     OnWindow,
@@ -29,7 +29,7 @@ from lookwider.inference.progress import ImageProgress
 from lookwider.inference.protocol import WHOLE, InferenceProtocol
 from lookwider.models import Segmenter
 from lookwider.models.segmenter import ImageLike, image_array
-from lookwider.predictions import Prediction, label_path
+from lookwider.predictions import Prediction
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def predict_files(
         shift_and_stitch: how many times denser than the network's own the scores are; see
             `Segmenter.dense_scores`.
         batch_size: so many windows of an image go through at once.
-        skip_existing: leave out images whose label map is there already.
+        skip_existing: leave out images whose label map is there already, and no unfinished tiles.
         readers: threads that read ahead.
         tiling: which images go in tiles, and how; none when None. See `predict_large`.
         console: where progress is shown.
@@ -195,8 +195,7 @@ def predict_files(
     report = PredictionReport(len(images)) if report is None else report
     waiting = []
     for file in images:
-        paths = label_path(out, file.name), large_label_path(out, file.name)
-        if skip_existing and any(path.is_file() for path in paths):
+        if skip_existing and is_finished(out, file.name):
             report.skipped.append(file.name)
         else:
             waiting.append(file)
@@ -204,7 +203,8 @@ def predict_files(
         model = for_inference(model)
     tiler = None if tiling is None else Tiler(model, out, tiling)
     large = [f for f in waiting if tiler is not None and tiler.needs_tiles(f.path, f.name)]
-    whole = [file for file in waiting if file not in large]
+    in_tiles = {file.name for file in large}
+    whole = [file for file in waiting if file.name not in in_tiles]
     with ImageProgress("predicting", len(waiting), console, show=show) as progress:
         for file, image in prefetch(lambda f: read_image(f.path), whole, readers):
             try:
@@ -225,7 +225,7 @@ def predict_files(
                 _write(prediction, out, file, report)
             progress.advance(note=file.name)
         if tiler is not None:
-            _in_tiles(tiler, large, report, progress)
+            predict_in_tiles(tiler, large, report, progress)
     return report
 
 
@@ -243,9 +243,10 @@ def _write(
         report.written.append(file.name)
 
 
-def _in_tiles(
+def predict_in_tiles(
     tiler: Tiler, images: Sequence[ImageFile], report: PredictionReport, progress: ImageProgress
 ) -> None:
+    """Segment large images one after the other; one that cannot be does not stop the others."""
     for file in images:
         try:
             with memory_advice(str(file.path)):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 
+from lookwider.errors import LookwiderError
+
 T = TypeVar("T")
+
+
+class MainFailedError(LookwiderError):
+    """The main process ended with an error, which it tells itself."""
 
 
 def together() -> bool:
@@ -86,3 +93,35 @@ def objects_of_all(value: T) -> list[T]:
     found: list[T] = [value] * process_count()
     distributed.all_gather_object(found, value)
     return found
+
+
+def from_main(find: Callable[[], T]) -> T:
+    """Return what the main process finds; the others wait for it and look at nothing themselves.
+
+    Args:
+        find: called in the main process only; what it returns is sent to the others.
+
+    Raises:
+        MainFailedError: in the others, when it failed.
+
+    Example:
+        >>> from_main(lambda: "found")
+        'found'
+    """
+    if process_count() == 1:
+        return find()
+    sent: list[tuple[T] | None] = [None]
+    try:
+        if process_rank() == 0:
+            sent[0] = (find(),)
+    finally:
+        distributed.broadcast_object_list(sent)
+    if sent[0] is None:
+        raise MainFailedError("the first process of the run failed; its own message says why")
+    return sent[0][0]
+
+
+def meet() -> None:
+    """Wait for all processes: none gets so far ahead that it gives up waiting for another."""
+    if process_count() > 1:
+        distributed.barrier()

@@ -1,7 +1,7 @@
 """The processes of a run: found by how they were started, connected, and what if one is lost.
 
-Started by ``torchrun`` or SLURM, every process finds the others by its environment. Started alone
-with ``devices=2``, the trainer starts the others, by the same command.
+``torchrun``, SLURM or the command line with ``devices=2`` starts a process for each device; each
+finds the others by its environment.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Processes:
         rank: this one, from 0: the main process, which alone writes and speaks.
         devices: processes on a machine, one for each device.
         nodes: machines.
-        environment: of the launcher that started them; None where the trainer starts them.
+        environment: of the launcher that started them; None for a single one.
     """
 
     rank: int
@@ -53,12 +53,13 @@ class Processes:
         """How many there are."""
         return self.devices * self.nodes
 
-    def explain(self) -> str:
-        """Return what a user reads about a lost one."""
+    def explain(self, cause: BaseException) -> str:
+        """Return what a user reads about a lost one, with the connection's own words."""
+        words = str(cause).strip().partition("\n")[0].partition(". This is typically")[0]
         return (
             f"process {self.rank + 1} of {self.count} stopped: another process of the run ended, "
             "or did not answer any more; its own message says why. Start the same command again "
-            "to continue from the last saved state"
+            f"to continue from the last saved state. (The connection said: {words})"
         )
 
 
@@ -69,10 +70,14 @@ def find_processes(config: TrainConfig) -> Processes:
         ConfigError: ``devices`` or ``batch_size`` does not fit what was started, or SLURM's
             settings are not those of one process for each device.
     """
-    environment = _launcher()
+    environment = launcher()
+    if environment is None and config.devices > 1:
+        raise ConfigError(
+            f"got devices={config.devices}, but this is one process; the command `lookwider train` "
+            f"starts one for each device, and so does torchrun --nproc-per-node {config.devices}"
+        )
     if environment is None:
-        rank = int(os.environ.get("LOCAL_RANK", "0")) if config.devices > 1 else 0
-        return Processes(rank, config.devices, 1, None)
+        return Processes(0, 1, 1, None)
     count = environment.world_size()
     nodes = _nodes(count)
     if config.devices not in (1, count // nodes):
@@ -88,7 +93,12 @@ def find_processes(config: TrainConfig) -> Processes:
     return Processes(environment.global_rank(), count // nodes, nodes, environment)
 
 
-def _launcher() -> ClusterEnvironment | None:
+def launcher() -> ClusterEnvironment | None:
+    """Return what started this process together with others, None when it was started alone.
+
+    Raises:
+        ConfigError: SLURM's settings are not those of one process for each device.
+    """
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     if "SLURM_STEP_ID" not in os.environ or not SLURMEnvironment.detect():
@@ -109,7 +119,7 @@ def _nodes(count: int) -> int:
 
 @contextmanager
 def connected(processes: Processes, config: TrainConfig) -> Iterator[None]:
-    """Connect the processes for a while; where the trainer starts them, it does it later.
+    """Connect the processes for a while.
 
     Raises:
         LostProcessError: another one did not come, ended, or does not answer any more.
@@ -133,7 +143,7 @@ def connected(processes: Processes, config: TrainConfig) -> Iterator[None]:
     except RuntimeError as error:
         if processes.count == 1 or not of_a_lost_process(error):
             raise
-        raise LostProcessError(processes.explain()) from error
+        raise LostProcessError(processes.explain(error)) from error
     finally:
         if together():
             distributed.destroy_process_group()
@@ -149,30 +159,3 @@ def of_a_lost_process(error: RuntimeError) -> bool:
     return isinstance(error, distributed.DistError) or any(
         word in str(error) for word in ("gloo", "NCCL", "Connection reset by peer")
     )
-
-
-@contextmanager
-def main_first(processes: Processes) -> Iterator[None]:
-    """Let the main process do something first; the others do it when it is through.
-
-    Where the trainer starts the others, they come later anyway.
-
-    Raises:
-        LostProcessError: in the others, when the main process failed.
-    """
-    if not together():
-        yield
-        return
-    if processes.rank > 0:
-        passed = [False]
-        distributed.broadcast_object_list(passed)
-        if not passed[0]:
-            raise LostProcessError(processes.explain())
-        yield
-        return
-    passed = [False]
-    try:
-        yield
-        passed = [True]
-    finally:
-        distributed.broadcast_object_list(passed)

@@ -16,7 +16,7 @@ from lookwider.data.transforms import Compose
 from lookwider.training.augmentation import training_transform, validation_transform
 from lookwider.training.config import TrainConfig
 from lookwider.training.sampling import StepSampler
-from lookwider.training.stopping import ignore_interrupt
+from lookwider.training.stopping import leave_signals_to_main
 from lookwider.training.task import SegmentationTask
 
 
@@ -43,7 +43,7 @@ def train_loader(
         batch_sampler=sampler,
         collate_fn=Collate(preprocessing),
         num_workers=config.workers,
-        worker_init_fn=ignore_interrupt,
+        worker_init_fn=leave_signals_to_main,
     )
 
 
@@ -63,7 +63,7 @@ def val_loader(
         batch_size=config.val_batch_size,
         collate_fn=Collate(task.model.preprocessing),
         num_workers=min(config.workers, 1),
-        worker_init_fn=ignore_interrupt,
+        worker_init_fn=leave_signals_to_main,
         persistent_workers=config.workers > 0,
     )
 

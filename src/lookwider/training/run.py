@@ -24,13 +24,9 @@ from lookwider.training.checkpointing import (
     SavedState,
 )
 from lookwider.training.class_statistics import class_weights
+from lookwider.training.collectives import from_main
 from lookwider.training.config import TrainConfig
-from lookwider.training.distributed import (
-    Processes,
-    connected,
-    find_processes,
-    main_first,
-)
+from lookwider.training.distributed import Processes, connected, find_processes
 from lookwider.training.hardware import (
     choose_precision,
     memory_layout,
@@ -42,7 +38,7 @@ from lookwider.training.loaders import train_loader, val_loader
 from lookwider.training.logs import MetricsTable, RunLog
 from lookwider.training.progress import ShowProgress
 from lookwider.training.recomputing import recomputed_activations
-from lookwider.training.run_folder import joined_state, prepare_folder
+from lookwider.training.run_folder import check_shared, prepare_folder
 from lookwider.training.sampling import seed_for
 from lookwider.training.stopping import (
     StoppedError,
@@ -96,6 +92,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         CheckpointError: a state cannot be written or read.
         NonFiniteError: the loss is not finite any more.
         LostProcessError: another of the processes that train together ended.
+        MainFailedError: in the other processes, when the first one cannot begin.
         StoppedError: SIGINT or SIGTERM came; the state was saved.
     """
     console = console or Console(stderr=True)
@@ -108,8 +105,8 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         stop_on_signals(console) as stop,
         connected(processes, config),
     ):
-        with main_first(processes):
-            saved = prepare_folder(config, console) if processes.rank == 0 else joined_state(config)
+        saved = from_main(lambda: prepare_folder(config, console))
+        check_shared(config, saved)
         train_data, val_data = _open(config)
         max_steps = config.total_steps(len(train_data))
         if saved is not None and saved.step >= max_steps:
@@ -120,8 +117,7 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         check_run(config, train_data, val_data, model, processes.count)
         weights = None
         if config.class_weights is not None:
-            with main_first(processes):
-                weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
+            weights = class_weights(train_data, config.out / WEIGHTS_FILE, console)
         model = model.to(memory_format=memory_layout(model, config))
         model.train()
         if config.freeze_trunk:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lookwider.errors import ConfigError
 from lookwider.images import write_bytes
-from lookwider.training.checkpointing import SavedState, find_saved_state
+from lookwider.training.checkpointing import STATE, SavedState, find_saved_state
 from lookwider.training.config import TrainConfig, check_config, differences
 
 CONFIG = "config.json"
@@ -47,18 +47,22 @@ def prepare_folder(config: TrainConfig, console: Console) -> SavedState | None:
     return saved
 
 
-def joined_state(config: TrainConfig) -> SavedState | None:
-    """Return the state to continue from, in a folder that the main process has prepared.
+def check_shared(config: TrainConfig, saved: SavedState | None) -> None:
+    """Check that a folder that the main process has prepared is here too; nothing is changed.
+
+    Args:
+        config: of the run.
+        saved: the state that the main process continues from.
 
     Raises:
-        ConfigError: the folder is not there: it is on a disk of another machine.
+        ConfigError: it is not here: it is on a disk of another machine.
     """
-    if not (config.out / CONFIG).is_file():
+    expected = config.out / CONFIG if saved is None else saved.folder / STATE
+    if not expected.is_file():
         raise ConfigError(
-            f"{config.out}: the main process has made it, but it is not here; "
+            f"{expected}: the main process has it, but it is not here; "
             "choose an out= on a disk that all machines share"
         )
-    return find_saved_state(config.out)
 
 
 def read_config(run: Path) -> TrainConfig:

@@ -70,7 +70,11 @@ def stop_on_signals(console: Console) -> Iterator[StopRequest]:
                 signal.signal(number, handler)
 
 
-def ignore_interrupt(worker: int) -> None:
-    """Let a reading process leave Ctrl-C to the main process, which ends it in order."""
+def leave_signals_to_main(worker: int) -> None:
+    """Let a reading process leave signals to the main process, which ends it in order.
+
+    A terminal, a launcher and SLURM send them to all processes of a run.
+    """
     del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

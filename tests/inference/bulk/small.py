@@ -1,9 +1,14 @@
 """A tiny network, a folder of pictures, and an engine without processes."""
 
 import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from lookwider.inference import find_images, predict_files
@@ -41,6 +46,36 @@ def one_process(run: Path, folder: Path, out: Path, **options) -> dict[str, str]
     """Return the results of `predict_files`, which a job's must equal byte by byte."""
     predict_files(load(run), find_images([folder]), out, show=False, **options)
     return contents(out)
+
+
+def children(words: str) -> Iterator[psutil.Process]:
+    """Yield the processes below this one whose command has these words."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if words in " ".join(child.cmdline()):
+                yield child
+
+
+@contextmanager
+def killing(words: str, begun: Callable[[], object]) -> Iterator[list[int]]:
+    """Kill a process below this one, by its command, once work is begun; yield its number."""
+    killed: list[int] = []
+    over = threading.Event()
+
+    def kill_one() -> None:
+        while not over.is_set() and not killed:
+            if begun() and (child := next(children(words), None)) is not None:
+                child.kill()
+                killed.append(child.pid)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
 
 
 class InOneProcess:

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from lookwider.errors import DataError, LookwiderError, MissingExtraError
 from lookwider.inference.bulk import BulkImage, manifest
@@ -94,6 +95,20 @@ def test_rows_of_another_job_are_removed(tmp_path):
             assert rows.finished(a) == (identity != SAME and not anew)
             rows.add(record(a))
             rows.close()
+
+
+def test_rows_without_a_column_of_today(tmp_path):
+    a, b, out = image(tmp_path, "a"), image(tmp_path, "b"), tmp_path / "out"
+    with open_manifest(out, SAME) as rows:
+        rows.add(record(a, together=4))
+        path = rows.close()
+    parquet.write_table(parquet.read_table(path).drop_columns(["together"]), path)
+    assert read_manifest(path)[0].together is None
+    with open_manifest(out, SAME) as rows:
+        assert rows.finished(a)
+        rows.add(record(b, together=2))
+        rows.close()
+    assert [(row.name, row.together) for row in read_manifest(path)] == [("a", None), ("b", 2)]
 
 
 def test_one_job_at_a_time(tmp_path):

@@ -2,14 +2,18 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from tests.inference.bulk import small
 
 from lookwider.errors import LookwiderError
 from lookwider.inference.bulk import BulkJob, network
+from lookwider.inference.bulk.buckets import bucket_images
 from lookwider.inference.bulk.job import Batch
 from lookwider.inference.bulk.pipeline import Pipeline
 from lookwider.predictions import Prediction
@@ -71,6 +75,7 @@ def test_images_of_one_size_go_through_at_once(run, folder, expected, tmp_path, 
     records = done(job, batches_in(job, folder))
     assert len(records) == 13
     assert sizes == [2] * 5  # the damaged one leaves another alone
+    assert sorted(record.together or 0 for record in records.values()) == [0, 1, 1] + [2] * 10
     assert small.contents(tmp_path / "out") == expected
 
 
@@ -102,6 +107,7 @@ def test_an_image_that_ends_its_workers_is_found_and_given_up(run, folder, tmp_p
     assert [len(names) for names in alone] == [4, 4, 1, 1, 1, 1, 1, 1]
     assert {name for name, record in records.items() if record.status == "failed"} == {poison}
     assert "its worker ended 3 times while this image was worked on" in records[poison].error
+    assert {record.together for record in records.values()} == {None, 1}
     assert done(job, batches)[poison].status == "done"  # a new job tries again
 
 
@@ -125,6 +131,18 @@ def test_any_error_of_an_image_is_its_own(run, folder, tmp_path, monkeypatch):
     job = BulkJob(run, tmp_path / "out")
     records = done(job, batches_in(job, folder)[:2])
     assert {record.error for record in records.values()} == {"KeyError: 'odd'"}
+
+
+def test_a_library_that_one_image_needs(run, tmp_path, monkeypatch):
+    folder = small.pictures(tmp_path / "in", 2)
+    tifffile.imwrite(folder / "bands.tif", np.zeros((40, 50, 5), np.uint8))
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    for images in (small.images_in(folder), bucket_images(f"file://{folder}")):
+        job = BulkJob(run, tmp_path / "out")
+        records = done(job, list(job.batches(images)))
+        error = records.pop("bands").error
+        assert "bands.tif (many bands) needs tifffile, which is not installed" in error
+        assert {record.status for record in records.values()} == {"done"}
 
 
 def test_what_cannot_be_written(run, folder, tmp_path, monkeypatch):

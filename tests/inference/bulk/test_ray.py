@@ -1,21 +1,22 @@
-"""Ray Data: actors, one of which is killed, and a cluster that is not there."""
+"""Ray Data: actors and jobs that are killed, one huge image, a cluster that is not there."""
 
-import io
-import os
-import signal
+import subprocess
 import sys
-import threading
 import time
 
-import psutil
+import numpy as np
+import pyarrow as pa
 import pytest
-from rich.console import Console
+import tifffile
 from tests.inference.bulk import small
 
 from lookwider.errors import LookwiderError, MissingExtraError
-from lookwider.inference.bulk import BulkJob, predict_bulk
+from lookwider.inference.bulk import BulkJob, ImageJob, SharedTiles, predict_bulk, ray_engine
 from lookwider.inference.bulk.manifest import read_manifest
+from lookwider.inference.bulk.network import DeviceLostError
 from lookwider.inference.bulk.ray_engine import RayWorkers
+from lookwider.inference.large import Tiling, predict_large
+from lookwider.weights import load
 
 
 def test_without_ray(run, folder, tmp_path, monkeypatch):
@@ -48,38 +49,104 @@ def test_all_actors_fit(tmp_path, there, workers, expected):
     assert "num_gpus" not in on_cores.resources(Cluster(**there))
 
 
+def test_no_tasks_need_no_ray(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert list(RayWorkers(BulkJob(tmp_path, tmp_path), 1).segment([])) == []
+
+
+def test_an_actor_that_lost_its_device_dies(monkeypatch):
+    class Work:
+        def take(self, order):
+            raise DeviceLostError("lost")
+
+    class DiedError(Exception):
+        pass
+
+    def die():
+        raise DiedError
+
+    monkeypatch.setattr(ray_engine, "work_of", lambda job: Work())
+    monkeypatch.setattr(ray_engine, "die", die)
+    with pytest.raises(DiedError):
+        ray_engine._Segmentation("{}")(pa.table({"order": ["[0, []]"]}))
+
+
+def test_no_cluster(run, folder, tmp_path, monkeypatch):
+    said = r"where no Ray cluster answers: nobody; start one with: ray start --head"
+
+    def nobody(**_):
+        raise ConnectionError("nobody")
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", nobody)
+    job, images = BulkJob(run, tmp_path / "out", device="cpu"), small.images_in(folder)
+    with pytest.raises(LookwiderError, match=f"got the address ray://head, {said}"):
+        predict_bulk(job, images, engine="ray", address="ray://head", show=False)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """A cluster of this module's tests."""
+    with ray_engine._connected(None, 1) as ray:
+        yield ray
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from lookwider.inference import find_images
+from lookwider.inference.bulk import BulkJob, predict_bulk
+from lookwider.inference.bulk.run import bulk_images
+run, folder, out, address = sys.argv[1:]
+images = bulk_images(find_images([folder]))
+predict_bulk(BulkJob(Path(run), Path(out), device="cpu"), images, engine="ray", address=address)
+"""
+
+
+def files(out):
+    """Return how many label maps are there, those included that are being written."""
+    return len(list(out.rglob("*.png")))
+
+
 @pytest.mark.slow
-def test_a_killed_actor_changes_nothing(run, folder, expected, tmp_path):
-    out, killed, over = tmp_path / "out", [], threading.Event()
-
-    def kill_one():
-        while not over.is_set() and not killed:
-            for child in psutil.Process().children(recursive=True):
-                marks = list((out / ".manifest" / "attempts").glob("*"))
-                if marks and not killed and "_Segmentation" in " ".join(child.cmdline()):
-                    os.kill(child.pid, signal.SIGKILL)
-                    killed.append(child.pid)
-            time.sleep(0.01)
-
-    thread = threading.Thread(target=kill_one)
-    thread.start()
-    console = Console(file=io.StringIO(), width=200)
-    job = BulkJob(run, out, device="cpu", batch_size=2)
-    images = small.images_in(folder)
-    report = predict_bulk(job, images, workers=2, engine="ray", console=console)
-    over.set()
-    thread.join()
+def test_a_killed_job_goes_on_and_a_killed_actor_too(ray, run, folder, expected, tmp_path):
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-c", DRIVER, run, folder, tmp_path, address]
+    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not files(tmp_path):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    assert not (tmp_path / "manifest.parquet").exists()
+    while list(small.children("_Segmentation")):
+        time.sleep(0.01)
+    job, before = BulkJob(run, tmp_path, device="cpu"), files(tmp_path)
+    with small.killing("_Segmentation", lambda: files(tmp_path) > before) as killed:
+        report = predict_bulk(job, small.images_in(folder), engine="ray", show=False)
     assert len(killed) == 1
-    assert small.contents(out) == expected
-    assert sorted(report.written) == sorted(set(report.written))
-    assert len(read_manifest(out / "manifest.parquet")) == len(report.written) + 1 == 13
+    assert small.contents(tmp_path) == expected
+    done = report.written + report.skipped
+    rows = read_manifest(tmp_path / "manifest.parquet")
+    assert sorted(done) == sorted(row.name for row in rows if row.status == "done")
+    assert (len(done), len(rows)) == (12, 13)
 
 
 @pytest.mark.slow
-def test_what_ends_a_job_is_said(run, folder, tmp_path):
-    images = small.images_in(folder)
+def test_one_image_by_ray(ray, run, tmp_path):
+    image = tmp_path / "big.tif"
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
+    tifffile.imwrite(image, pixels, tile=(64, 64), photometric="rgb")
+    tiling, model = Tiling(tile=64), load(run)
+    predict_large(model, image, tmp_path / "one", tiling)
+    job = ImageJob(run, image, tmp_path / "many", "big", device="cpu")
+    workers = SharedTiles(job, 1, engine="ray")
+    assert predict_large(model, image, job.out, tiling, run=workers).passes == 1
+    assert small.contents(job.out) == small.contents(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_what_ends_a_job_is_said(ray, run, folder, tmp_path):
     job = BulkJob(run, tmp_path / "out", shift_and_stitch=3, device="cpu")
     with pytest.raises(LookwiderError, match="got shift_and_stitch=3, expected a divisor"):
-        predict_bulk(job, images, engine="ray", show=False)
-    with pytest.raises(LookwiderError, match=r"where no Ray cluster answers: .*ray start --head"):
-        predict_bulk(job, images, engine="ray", address="auto", show=False)
+        predict_bulk(job, small.images_in(folder), engine="ray", show=False)

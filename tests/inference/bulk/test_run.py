@@ -5,7 +5,7 @@ import torch
 from tests.inference.bulk import small
 from tests.inference.bulk.small import InOneProcess, contents, images_in
 
-from lookwider.errors import ConfigError
+from lookwider.errors import ConfigError, LookwiderError
 from lookwider.inference.bulk import BulkImage, BulkJob, engines, predict_bulk
 from lookwider.inference.bulk.manifest import read_manifest
 from lookwider.inference.predictor import PredictionReport
@@ -96,6 +96,13 @@ def test_label_maps_of_others_are_left_alone_on_request(run, folder, tmp_path):
     assert (out / "001.png").read_text() == "mine"
     assert segment(run, folder, out).written == ["001"]
     assert rows(out)["001"].status == "done"
+
+
+def test_a_job_that_does_not_begin_leaves_no_manifest(run, folder, tmp_path):
+    job = BulkJob(run, tmp_path / "out", shift_and_stitch=3)
+    with pytest.raises(LookwiderError, match="got shift_and_stitch=3, expected a divisor"):
+        predict_bulk(job, images_in(folder), show=False)
+    assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 
 def test_nothing_to_do_is_no_error(run, tmp_path):

@@ -19,6 +19,7 @@ from lookwider.inference.bulk import ImageJob, SharedTiles, engines
 from lookwider.inference.bulk.orders import work_of
 from lookwider.inference.bulk.tile_work import TileShare, TileWork
 from lookwider.inference.large import Tiling, predict_large
+from lookwider.inference.large.work import WorkFolder
 from lookwider.models import create_model
 from lookwider.weights import load, save
 
@@ -49,14 +50,14 @@ def expected(run, image, tmp_path_factory):
 
 
 class InOneProcess:
-    """An engine whose workers do a share each, one after the other."""
+    """An engine whose only worker does the shares in another order."""
 
     def __init__(self, job, workers, console):
         self.order = json.loads(json.dumps(job.to_json()))
 
     def segment(self, tasks):
-        for task in reversed(tasks):
-            with work_of(self.order) as work:
+        with work_of(self.order) as work:
+            for task in reversed(tasks):
                 for number, records in work.take(json.loads(json.dumps(task.to_json()))):
                     assert (number, work.take(None), work.idle) == (task.number, [], True)
                     yield records
@@ -107,18 +108,72 @@ def prepared(run, image, out):
 
 def test_tiles_that_end_their_workers(run, image, tmp_path):
     job = prepared(run, image, tmp_path)
+    share = TileShare(0, "summarise", (4, 5)).to_json()
+    with TileWork(job) as work:
+        for _ in range(3):
+            work.attempts.begin("summarise 5")
+        with pytest.raises(LookwiderError, match="3 workers ended in tile 5; is the memory"):
+            work.take(share)
+        assert list(job.attempts.iterdir()) == [], "it is given another chance the next time"
+        work.take(share)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("step", ["summarise", "label"])
+def test_what_stops_a_worker_in_order_is_no_attempt(run, image, tmp_path, monkeypatch, error, step):
+    job = prepared(run, image, tmp_path)
+    kept = "save_summary" if step == "summarise" else "save_labels"
+
+    def stop(self, index, content):
+        raise error
+
+    with TileWork(job) as work:
+        if step == "label":
+            work.take(TileShare(0, "summarise", tuple(range(12))).to_json())
+        monkeypatch.setattr(WorkFolder, kept, stop)
+        for number in range(4):
+            with pytest.raises(type(error)):
+                work.take(TileShare(number, step, (number, 5)).to_json())
+    assert list(job.attempts.iterdir()) == []
+
+
+def test_marks_of_an_earlier_command_are_forgotten(run, image, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "LocalWorkers", InOneProcess)
+    job = prepared(run, image, tmp_path)
     with TileWork(job) as work:
         for _ in range(3):
             work.attempts.begin("summarise 0")
-        with pytest.raises(LookwiderError, match="3 workers ended in tiles 4 to 5; is the memory"):
-            work.take(TileShare(0, "summarise", (4, 5)).to_json())
+    predict_large(load(run), image, tmp_path, TILING, run=SharedTiles(job, 2))
+    assert contents(tmp_path) == expected
+
+
+def test_a_disk_that_fills_up_while_labels_are_written(run, image, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "LocalWorkers", InOneProcess)
+    real, calls = WorkFolder.save_labels, []
+
+    def full(self, index, labels):
+        calls.append(index)
+        if len(calls) > 3:
+            raise OSError(28, "No space left on device")
+        real(self, index, labels)
+
+    job = ImageJob(run, image, tmp_path, "big", device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "save_labels", full)
+        with pytest.raises(LookwiderError, match=r"No space left on device; .*make room on the"):
+            predict_large(load(run), image, tmp_path, TILING, run=SharedTiles(job, 2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".big.tiles"]
+    report = predict_large(load(run), image, tmp_path, TILING, run=SharedTiles(job, 2))
+    assert report.finished_before == report.tiles + 3
+    assert contents(tmp_path) == expected
 
 
 def test_a_worker_of_another_model(run, image, tmp_path):
     job = prepared(run, image, tmp_path)
     model = create_model("fcn32s", backbone="test_resnet", classes=load(run).classes)
     other = save(model.eval(), tmp_path / "other" / "best").parent
-    with pytest.raises(LookwiderError, match=r"is of another model than .*other in float32"):
+    message = r"is of another model than .*other in float32 on cpu.*give --device"
+    with pytest.raises(LookwiderError, match=message):
         TileWork(ImageJob(other, image, tmp_path, "big", device="cpu"))
     assert job.folder == tmp_path / ".big.tiles"
 

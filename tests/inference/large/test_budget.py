@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 from tests.inference.large.made import huge, network, picture, written
 
 from lookwider.errors import ConfigError
@@ -15,15 +16,16 @@ from lookwider.inference import memory
 from lookwider.inference.large import Tiling
 from lookwider.inference.large.budget import (
     Cost,
+    chosen_tile,
     fits_whole,
     largest_tile,
-    largest_window,
     make_plan,
     measured_cost,
     parse_memory,
     tile_memory,
 )
 from lookwider.inference.large.choice import Tiler, check_tiled
+from lookwider.inference.predictor import find_images, predict_files
 
 
 @pytest.mark.parametrize(
@@ -59,11 +61,11 @@ def test_the_largest_tile_uses_the_budget_and_no_more(monkeypatch, own_context):
     monkeypatch.setattr("lookwider.inference.large.budget.tile_memory", bytes_of)
     tiling = Tiling(max_memory=100_000_000, own_context=own_context)
     side = largest_tile(model, (9000, 9000), tiling, cost)
-    window = largest_window(make_plan(model, (9000, 9000), side, tiling))
+    window = make_plan(model, (9000, 9000), side, tiling).largest_window
     assert sizes == [window]
     assert window[0] * window[1] <= cost.pixels(100_000_000)
     assert side % 32 == 0
-    wider = largest_window(make_plan(model, (9000, 9000), side + 64, tiling))
+    wider = make_plan(model, (9000, 9000), side + 64, tiling).largest_window
     assert own_context or wider[0] * wider[1] > cost.pixels(100_000_000)
 
 
@@ -74,7 +76,7 @@ def test_a_tile_that_takes_more_than_planned_is_made_smaller(monkeypatch):
     )
     tiling = Tiling(max_memory=100_000_000)
     side = largest_tile(model, (9000, 9000), tiling, Cost(base=0, pixel=100))
-    window = largest_window(make_plan(model, (9000, 9000), side, tiling))
+    window = make_plan(model, (9000, 9000), side, tiling).largest_window
     assert 0.5 * 100_000_000 < 200 * window[0] * window[1] <= 100_000_000
 
 
@@ -91,6 +93,61 @@ def test_a_tile_costs_what_is_measured():
     assert 1e8 < cost.base < 1e10
     assert 50 < cost.pixel < 50_000
     assert tile_memory(model, (768, 768)) == pytest.approx(cost.base + cost.pixel * 768**2, rel=0.3)
+
+
+class Measured:
+    """Memory of made-up tiles: the first holds more, as what is loaded and prepared once does."""
+
+    def __init__(self, pixel):
+        self.pixel, self.sides = pixel, []
+
+    def __call__(self, model, size):
+        self.sides.append(size[0])
+        return 1000 + self.pixel * size[0] * size[1] + 10**9 * (len(self.sides) == 1)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "budget", "sides"),
+    [
+        (3000, None, [128, 128, 256]),
+        (300, None, [128, 128, 256, 512, 1024]),
+        (300, 10**8, [128, 128, 256, 512]),
+        (40, None, [128, 128, 256, 512, 1024, 2048]),
+    ],
+)
+def test_made_up_tiles_grow_until_a_pixels_cost_is_clear(monkeypatch, pixel, budget, sides):
+    measured = Measured(pixel)
+    monkeypatch.setattr("lookwider.inference.large.budget.tile_memory", measured)
+    cost = measured_cost(network("fcn32s"), budget)
+    assert (cost.base, cost.pixel) == (1000, pixel)
+    assert measured.sides == sides
+
+
+def test_no_pixel_takes_less_than_the_networks_input(monkeypatch):
+    monkeypatch.setattr("lookwider.inference.large.budget.tile_memory", lambda model, size: 10**9)
+    assert measured_cost(network("fcn32s")).pixel == 4 * (3 + 1)
+
+
+def test_a_tile_that_does_not_fit_is_refused_with_the_largest_that_does(monkeypatch):
+    model, cost = network("fcn32s"), Cost(base=0, pixel=100)
+    monkeypatch.setattr(
+        "lookwider.inference.large.budget.tile_memory", lambda model, size: 100 * size[0] * size[1]
+    )
+    largest = largest_tile(model, (9000, 9000), Tiling(max_memory=10**8), cost)
+    fits = Tiling(tile=largest, max_memory=10**8)
+    assert chosen_tile(model, (9000, 9000), fits, cost) == largest
+    assert chosen_tile(model, (130, 170), Tiling(tile=9000, max_memory=10**8), cost) == 9000
+    message = rf"got tiles of 5000 pixels.* memory of 0.10 GB; expected at most --tile {largest}"
+    with pytest.raises(ConfigError, match=message):
+        chosen_tile(model, (9000, 9000), Tiling(tile=5000, max_memory=10**8), cost)
+
+
+def test_processes_share_the_memory():
+    tiling = Tiling(max_memory=3_000_000, processes=3)
+    assert (tiling.each, tiling.whole) == (10**6, 10**6 // 48)
+    message = r"got a memory of 0.00 GB for 3 processes, expected at least 3\.\d+ GB"
+    with pytest.raises(ConfigError, match=message):
+        largest_tile(network("fcn32s"), (9000, 9000), tiling, Cost(base=1e9, pixel=1000))
 
 
 def test_where_the_system_does_not_tell_the_tile_is_asked_for(monkeypatch, tmp_path):
@@ -120,12 +177,31 @@ def test_which_images_go_in_tiles(tmp_path, monkeypatch):
     for name in ("none.tif", "text.tif", "text.png"):
         assert not Tiler(model, tmp_path, Tiling(tile=1)).needs_tiles(tmp_path / name, "a")
     monkeypatch.setattr(
-        "lookwider.inference.large.choice.measured_cost", lambda model: Cost(base=0, pixel=36)
+        "lookwider.inference.large.choice.measured_cost",
+        lambda model, budget: Cost(base=0, pixel=36),
     )
     assert fits_whole(Cost(0, 36), (100, 200), 2_400_000)
     for budget, expected in ((2_300_000, True), (2_400_000, False)):
         tiler = Tiler(model, tmp_path, Tiling(max_memory=budget))
         assert tiler.needs_tiles(path, "a") is expected
+
+
+def test_an_image_that_needs_a_missing_library_does_not_stop_the_others(tmp_path, monkeypatch):
+    bands = {"photometric": "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "bands.tif", picture(100, 200, 7), **bands)
+    Image.fromarray(picture(40, 50)).save(tmp_path / "small.png")
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    report = predict_files(
+        network("fcn32s"),
+        find_images([tmp_path]),
+        tmp_path / "out",
+        tiling=Tiling(tile=64),
+        show=False,
+    )
+    assert report.written == ["small"]
+    (failure,) = report.failed
+    assert "pip install 'lookwider[geo]'" in failure.reason
 
 
 def test_what_does_not_go_with_tiles():

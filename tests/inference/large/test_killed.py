@@ -34,7 +34,7 @@ def test_killed_three_times_the_bytes_are_the_same(command, tmp_path):
     out = tmp_path / "out"
     for files in (1, 20, 45):
         killed_after(command, out, files)
-        assert sorted(path.name for path in out.iterdir()) == [".a.tiles"]
+        assert sorted(path.name for path in out.iterdir()) == [".a.tiles", ".a.tiles.lock"]
     done = subprocess.run([*command, out], check=True, capture_output=True, text=True)
     assert "finished before" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["a.tif", "a_overlay.jpg"]

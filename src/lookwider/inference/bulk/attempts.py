@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 MOST = 3
@@ -12,8 +13,9 @@ MOST = 3
 class Attempts:
     """Counts of the images that are being worked on, kept in a folder beside the results.
 
-    A worker that is killed leaves its counts behind, whoever killed it and whichever engine
-    started it.
+    A worker that dies leaves its counts behind, whatever ended it and whichever engine started
+    it. Where the whole job ends no image is to blame: `abandon` and `forgive` take back what was
+    begun last.
 
     Args:
         folder: is made when it is not there.
@@ -29,6 +31,8 @@ class Attempts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._held: dict[str, Path] = {}
+        self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def count(self, name: str) -> int:
@@ -37,14 +41,39 @@ class Attempts:
 
     def begin(self, name: str) -> int:
         """Note that an image is begun; return for which time."""
-        time = min(self.count(name) + 1, MOST)
-        self._mark(name, time).touch()
+        with self._lock:
+            time = min(self.count(name) + 1, MOST)
+            self._held[name] = self._mark(name, time)
+            self._held[name].touch()
         return time
 
     def end(self, name: str) -> None:
         """Note that an image was segmented or has failed."""
-        for time in range(MOST, 0, -1):
-            self._mark(name, time).unlink(missing_ok=True)
+        with self._lock:
+            self._held.pop(name, None)
+            for time in range(MOST, 0, -1):
+                self._mark(name, time).unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Take back what was begun here and not ended; this process is about to end."""
+        self._lock.acquire()  # for good: nothing is begun any more
+        for mark in self._held.values():
+            mark.unlink(missing_ok=True)
+
+    def forgive(self) -> None:
+        """Take back the last time that each image was begun; the workers have been ended.
+
+        Example:
+            >>> import tempfile
+            >>> attempts = Attempts(Path(tempfile.mkdtemp()))
+            >>> attempts.begin("a"), attempts.begin("b"), attempts.begin("b")
+            (1, 1, 2)
+            >>> attempts.forgive(), attempts.count("a"), attempts.count("b")
+            (None, 0, 1)
+        """
+        last = {mark.stem: mark for mark in sorted(self.folder.iterdir())}
+        for mark in last.values():
+            mark.unlink(missing_ok=True)
 
     def _mark(self, name: str, time: int) -> Path:
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()

@@ -49,13 +49,13 @@ def bucket_images(address: str) -> list[BulkImage]:
     except OSError as error:
         raise DataError(f"{address}: cannot be listed: {error}") from error
     root = PurePosixPath(below).parent if about.is_file else PurePosixPath(below)
-    shorts = sorted(PurePosixPath(one.path).relative_to(root) for one in found if one.is_file)
-    shorts = [
-        short
-        for short in shorts
+    shorts = {PurePosixPath(one.path).relative_to(root): one for one in found if one.is_file}
+    shorts = {
+        short: one
+        for short, one in sorted(shorts.items())
         if short.suffix.lower() in IMAGE_SUFFIXES
         and not any(part.startswith(".") for part in short.parts)
-    ]
+    }
     if not shorts:
         raise DataError(
             f"found no image in {address}; expected files that end in "
@@ -67,8 +67,10 @@ def bucket_images(address: str) -> list[BulkImage]:
         BulkImage(
             str(short if stems[short.with_suffix("")] > 1 else short.with_suffix("")),
             f"{scheme}://{root / short}",
+            one.size,
+            one.mtime_ns,
         )
-        for short in shorts
+        for short, one in shorts.items()
     ]
 
 

@@ -27,10 +27,15 @@ class BulkImage:
     Attributes:
         name: what its results are called, "/" between folders; no other image of the job has it.
         source: the path of the file, or an address such as ``s3://bucket/a.jpg``.
+        bytes: size of the file, where a bucket's list says it.
+        modified: when it was changed last, in nanoseconds since 1970, where a bucket's list says
+            it.
     """
 
     name: str
     source: str
+    bytes: int | None = None
+    modified: int | None = None
 
 
 class Task(Protocol):
@@ -82,7 +87,7 @@ class Batch:
 
     def to_json(self) -> list[Any]:
         """Return it as JSON holds it."""
-        return [self.number, [[image.name, image.source] for image in self.images]]
+        return [self.number, [dataclasses.astuple(image) for image in self.images]]
 
     @classmethod
     def from_json(cls, values: list[Any]) -> Batch:

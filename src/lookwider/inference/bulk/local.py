@@ -14,9 +14,11 @@ from typing import Any
 from rich.console import Console
 
 from lookwider.errors import LookwiderError
+from lookwider.inference.bulk.attempts import Attempts
 from lookwider.inference.bulk.job import Job, Task
 from lookwider.inference.bulk.orders import END, READY
 from lookwider.inference.bulk.pipeline import AHEAD, BEHIND
+from lookwider.inference.bulk.places import attempts_folder
 from lookwider.inference.bulk.records import Record
 from lookwider.inference.device import choose_device
 from lookwider.processes import Child, environment
@@ -104,6 +106,7 @@ class LocalWorkers:
         finally:
             for worker in self.workers:
                 worker.child.kill()
+            Attempts(attempts_folder(self.job.folder)).forgive()
 
     def _start(self, slot: int) -> _Worker:
         return _Worker(self.job, slot, self.slots, self.events)

@@ -55,8 +55,9 @@ class Manifest:
             return False
         if not label_path(self.out, image.name).is_file():
             return False
-        if is_address(image.source):
-            return True
+        if is_address(image.source):  # what the bucket's list does not say is taken as unchanged
+            now = {"bytes": image.bytes, "modified": image.modified}
+            return all(value in (None, known[key]) for key, value in now.items())
         try:
             about = Path(image.source).stat()
         except OSError:
@@ -83,10 +84,11 @@ class Manifest:
         self.flush()
         path = self.out / MANIFEST
         tables = [_read(part) for part in self._parts()]
-        table = _pyarrow().concat_tables(tables) if tables else _table([])
-        last = {name: row for row, name in enumerate(table.column("name").to_pylist())}
+        # parts of an earlier version may lack a column
+        whole = _pyarrow().concat_tables([_table([]), *tables], promote_options="default")
+        last = {name: row for row, name in enumerate(whole.column("name").to_pylist())}
         rows = _pyarrow().array([last[name] for name in sorted(last)], "int64")
-        self._write(path, table.take(rows))
+        self._write(path, whole.take(rows))
         for part in self._parts():
             part.unlink()
         return path
@@ -177,7 +179,7 @@ def read_manifest(path: str | Path) -> list[Record]:
     """
     rows = _read(Path(path)).to_pylist()
     fields = [field.name for field in dataclasses.fields(Record)]
-    return [Record(**{name: row[name] for name in fields}) for row in rows]
+    return [Record(**{name: row.get(name) for name in fields}) for row in rows]
 
 
 def _lock(file: IO[str], out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from lookwider.inference.bulk.attempts import Attempts
 from lookwider.inference.bulk.job import BulkJob
 from lookwider.inference.bulk.pipeline import Answer, Pipeline
 from lookwider.inference.bulk.tile_work import ImageJob, TileWork
@@ -18,6 +19,9 @@ READY = "ready"
 
 class Work(Protocol):
     """What a worker does: images of many, or tiles of one."""
+
+    attempts: Attempts
+    """What was begun and not ended."""
 
     @property
     def idle(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from lookwider.errors import LookwiderError
 from lookwider.inference.bulk.attempts import MOST, Attempts
 from lookwider.inference.bulk.job import Batch, BulkImage, BulkJob
-from lookwider.inference.bulk.network import segment_together
+from lookwider.inference.bulk.network import Segmented, segment_together
 from lookwider.inference.bulk.places import attempts_folder, work_folder
 from lookwider.inference.bulk.reading import Loaded, load_image
 from lookwider.inference.bulk.records import Record, reason_of
@@ -46,7 +46,7 @@ class Pipeline:
 
     def __init__(self, job: BulkJob) -> None:
         self.job = job
-        self.attempts = Attempts(attempts_folder(job.out))
+        self.attempts = Attempts(attempts_folder(job.folder))
         work = work_folder(job.out)
         work.mkdir(parents=True, exist_ok=True)
         self.aside = Path(tempfile.mkdtemp(dir=work))
@@ -82,6 +82,7 @@ class Pipeline:
         """Take up a batch, or go on with those that are there; return what was finished.
 
         Raises:
+            DeviceLostError: another process has to go on.
             LookwiderError: results cannot be written.
         """
         if batch is not None:
@@ -141,34 +142,34 @@ class Pipeline:
     def _write(
         self,
         read: Sequence[Loaded | Record],
-        found: Sequence[Prediction | str],
+        found: Sequence[Segmented],
         seconds: float,
     ) -> list[Record]:
-        predictions = iter(found)
+        segmented = iter(found)
         records = []
         for one in read:
-            record = one if isinstance(one, Record) else self._save(one, next(predictions), seconds)
+            record = one if isinstance(one, Record) else self._save(one, next(segmented), seconds)
             self.attempts.end(record.name)
             records.append(record)
         return records
 
-    def _save(self, loaded: Loaded, found: Prediction | str, seconds: float) -> Record:
-        image = loaded.image
+    def _save(self, loaded: Loaded, found: Segmented, seconds: float) -> Record:
+        image, prediction = loaded.image, found.prediction
         seconds += loaded.seconds
-        if isinstance(found, str):
-            return Record.failed(image, found, seconds)
+        if isinstance(prediction, str):
+            return Record.failed(image, prediction, seconds)
         started = time.perf_counter()
         try:
-            labels = save_aside(found, self.aside, self.job.out)
+            labels = save_aside(prediction, self.aside, self.job.out)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise LookwiderError(f"cannot write the results: {error}") from error
             reason = "its name is too long for its results' names"
             return Record.failed(image, reason, seconds)
         seconds += time.perf_counter() - started
-        height, width = found.labels.shape
+        height, width = prediction.labels.shape
         return Record(
-            image.name, image.source, "done", None, seconds, height, width,
+            image.name, image.source, "done", None, seconds, found.together, height, width,
             loaded.bytes, loaded.modified, loaded.sha256, labels,
         )  # fmt: skip
 

@@ -13,9 +13,9 @@ def job_folder(out: Path) -> Path:
     return out / ".manifest"
 
 
-def attempts_folder(out: Path) -> Path:
-    """Return where workers note what they have begun."""
-    return job_folder(out) / "attempts"
+def attempts_folder(folder: Path) -> Path:
+    """Return where workers note what they have begun, in a `Job.folder`."""
+    return folder / "attempts"
 
 
 def work_folder(out: Path) -> Path:

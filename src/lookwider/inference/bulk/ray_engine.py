@@ -12,9 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from lookwider.errors import LookwiderError, MissingExtraError
+from lookwider.inference.bulk.attempts import Attempts
 from lookwider.inference.bulk.job import Job, Task
+from lookwider.inference.bulk.network import DeviceLostError
 from lookwider.inference.bulk.orders import work_of
+from lookwider.inference.bulk.places import attempts_folder
 from lookwider.inference.bulk.records import Record
+from lookwider.processes import die
 
 MOST_IMAGES = 64
 """Images of a block at most; what a lost actor is at is done again as a whole."""
@@ -46,6 +50,8 @@ class RayWorkers:
             MissingExtraError: Ray is not installed.
             LookwiderError: there is no cluster at the address, or the job cannot go on.
         """
+        if not tasks:
+            return
         with _connected(self.address, self.workers) as ray:
             try:
                 for answer in self._answers(ray, tasks).iter_rows():
@@ -53,6 +59,8 @@ class RayWorkers:
                     yield [Record(**record) for record in records]
             except ray.exceptions.RayError as error:
                 raise LookwiderError(_said(error)) from error
+            finally:
+                Attempts(attempts_folder(self.job.folder)).forgive()
 
     def _answers(self, ray: Any, tasks: Sequence[Task]) -> Any:
         images, size = sum(task.size for task in tasks), max(task.size for task in tasks)
@@ -87,10 +95,13 @@ class _Segmentation:
 
     def __call__(self, orders: Any) -> dict[str, list[str]]:
         answers = []
-        for order in orders.column("order").to_pylist():
-            answers += self.work.take(json.loads(order))
-        while not self.work.idle:
-            answers += self.work.take(None)
+        try:
+            for order in orders.column("order").to_pylist():
+                answers += self.work.take(json.loads(order))
+            while not self.work.idle:
+                answers += self.work.take(None)
+        except DeviceLostError:
+            die()
         rows = [[dataclasses.asdict(record) for record in records] for _, records in answers]
         return {"records": [json.dumps(row) for row in rows]}
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from lookwider.errors import DataError
+from lookwider.errors import DataError, MissingExtraError
 from lookwider.images import read_image
 from lookwider.inference.bulk.buckets import download, is_address
 from lookwider.inference.bulk.job import BulkImage
@@ -26,7 +26,7 @@ class Loaded:
         image: which one.
         array: (H, W, C), see `read_image`.
         bytes: size of its file.
-        modified: when that was changed last, in nanoseconds since 1970; None in a bucket.
+        modified: when that was changed last, in nanoseconds since 1970; None where that is unknown.
         sha256: of its file.
         seconds: that it took.
     """
@@ -48,23 +48,25 @@ def load_image(image: BulkImage, scratch: Path) -> Loaded:
 
     Raises:
         DataError: it cannot be read.
-        MissingExtraError: it is in a bucket and pyarrow is not installed.
+        MissingExtraError: it needs a library that is not installed, or its bucket does.
     """
     started = time.perf_counter()
     if not is_address(image.source):
         path = Path(image.source)
         array = read_image(path)
         about = path.stat()
-        size, modified, digest = about.st_size, about.st_mtime_ns, sha256(path)
+        modified: int | None = about.st_mtime_ns
+        size, digest = about.st_size, sha256(path)
     else:
         content = download(image.source)
-        size, modified, digest = len(content), None, hashlib.sha256(content).hexdigest()
+        modified = image.modified
+        size, digest = len(content), hashlib.sha256(content).hexdigest()
         suffix = PurePosixPath(image.source).suffix
         with tempfile.NamedTemporaryFile(dir=scratch, suffix=suffix) as copy:
             copy.write(content)
             copy.flush()
             try:
                 array = read_image(copy.name)
-            except DataError as error:
+            except (DataError, MissingExtraError) as error:
                 raise DataError(str(error).replace(copy.name, image.source)) from error
     return Loaded(image, array, size, modified, digest, time.perf_counter() - started)

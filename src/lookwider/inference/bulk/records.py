@@ -24,6 +24,7 @@ class Record:
         status: see `Status`.
         error: why it failed.
         seconds: of work on it: reading, its share of the network's time, writing.
+        together: how many images of one size went through the network at once, it among them.
         height: of the image, in pixels.
         width: of the image.
         image_bytes: size of its file.
@@ -38,6 +39,7 @@ class Record:
     status: Status
     error: str | None = None
     seconds: float = 0.0
+    together: int | None = None
     height: int | None = None
     width: int | None = None
     image_bytes: int | None = None

@@ -65,7 +65,7 @@ def predict_bulk(
     """
     console = Console(stderr=True) if console is None else console
     report = PredictionReport(len(images)) if report is None else report
-    _check(images)
+    check_names(images)
     check_images_stay(((image.source, image.name) for image in images), job.out)
     job = dataclasses.replace(job, run=job.run.absolute(), out=job.out.absolute())
     chosen = engine_of(engine, job, workers, address, console)
@@ -92,7 +92,8 @@ def predict_bulk(
     return report
 
 
-def _check(images: Sequence[BulkImage]) -> None:
+def check_names(images: Sequence[BulkImage]) -> None:
+    """Raise a `ConfigError` where two images' results would have one name."""
     for image in images:
         checked_name(image.name)
     name, count = Counter(image.name for image in images).most_common(1)[0] if images else ("", 0)

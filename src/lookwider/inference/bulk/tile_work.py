@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +18,8 @@ from lookwider.inference.device import choose_device
 from lookwider.inference.large.budget import Tiling, make_plan
 from lookwider.inference.large.job import TiledJob
 from lookwider.inference.large.reading import open_windows
-from lookwider.inference.large.work import WorkFolder, model_identity
+from lookwider.inference.large.work import WorkFolder, network_identity
+from lookwider.inference.tiles import Tile
 from lookwider.weights.checkpoint import load
 
 Step = Literal["summarise", "label"]
@@ -88,12 +91,17 @@ class ImageJob:
         """What is there only while the job is not finished."""
         return WorkFolder(self.out, self.name).folder
 
+    @property
+    def attempts(self) -> Path:
+        """Where workers note which tiles they have begun."""
+        return self.folder / "attempts"
+
 
 class TileWork:
     """What one worker does: shares of the tiles, of which those that are finished are left out.
 
     Raises:
-        LookwiderError: the work folder is of another model, or a tile ended its workers.
+        LookwiderError: the work folder is of another model, device or dtype.
     """
 
     def __init__(self, job: ImageJob) -> None:
@@ -101,16 +109,18 @@ class TileWork:
         model = for_inference(model, named_dtype(job.dtype))
         work = WorkFolder(job.out, job.name)
         about = work.job() or {}
-        if about.get("model") != model_identity(model):
+        differing = [k for k, own in network_identity(model).items() if about.get(k) != own]
+        if differing:
             raise LookwiderError(
-                f"{work.folder}: is of another model than {job.run} in {job.dtype}, expected the "
-                "one that the tiles were planned for"
+                f"{work.folder}: is of another {' and '.join(differing)} than {job.run} in "
+                f"{job.dtype} on {model.device.type}, expected what the tiles were planned for; "
+                "give --device where not all machines have the same"
             )
         copied = work.copy.exists()
         self.image = open_windows(work.copy if copied else job.path, as_stored=copied)
         plan = make_plan(model, self.image.size, about["tile"], Tiling(**about["settings"]))
         self.tiles = TiledJob(model, self.image, plan, work)
-        self.attempts = Attempts(work.folder / "attempts")
+        self.attempts = Attempts(job.attempts)
 
     @property
     def idle(self) -> bool:
@@ -121,28 +131,41 @@ class TileWork:
         """Do a share, as JSON holds it; return its number.
 
         Raises:
-            LookwiderError: it ended several workers before.
+            LookwiderError: a tile ended several workers before.
         """
         if order is None:
             return []
         share = TileShare.from_json(order)
-        begun = self.attempts.count(f"{share.step} {share.number}")
-        if begun == MOST:
-            raise LookwiderError(
-                f"{MOST} workers ended in tiles {share.tiles[0]} to {share.tiles[-1]}; is the "
-                "memory enough for fewer workers, or smaller tiles?"
-            )
-        self.attempts.begin(f"{share.step} {share.number}")
         if share.step == "summarise":
-            for tile in self.tiles.unfinished_summaries():
-                if tile.index in share.tiles:
+            for tile in self._of(share, self.tiles.unfinished_summaries()):
+                with self._attempt(share.step, tile):
                     self.tiles.summarise(tile)
         else:
-            left = [t for t in self.tiles.unfinished_labels() if t.index in share.tiles]
-            for _ in self.tiles.label(left):
-                pass
-        self.attempts.end(f"{share.step} {share.number}")
+            left = self._of(share, self.tiles.unfinished_labels())
+            done = self.tiles.label(left)
+            for tile in left:
+                with self._attempt(share.step, tile):
+                    next(done)
         return [(share.number, [])]
+
+    def _of(self, share: TileShare, tiles: list[Tile]) -> list[Tile]:
+        return [tile for tile in tiles if tile.index in share.tiles]
+
+    @contextmanager
+    def _attempt(self, step: Step, tile: Tile) -> Iterator[None]:
+        """Note that a tile is begun, until the block ends in any way but this process's end."""
+        name = f"{step} {tile.index}"
+        begun = self.attempts.count(name)
+        try:
+            if begun == MOST:
+                raise LookwiderError(
+                    f"{MOST} workers ended in tile {tile.index}; is the memory enough for fewer "
+                    "workers, or smaller tiles?"
+                )
+            self.attempts.begin(name)
+            yield
+        finally:
+            self.attempts.end(name)
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 
@@ -32,7 +33,7 @@ class SharedTiles:
     def __init__(
         self, job: ImageJob, workers: int, engine: str = "local", address: str | None = None
     ) -> None:
-        self.workers = workers
+        self.workers, self.attempts = workers, job.attempts
         self.engine: Engine = engine_of(engine, job, workers, address)
 
     def __call__(self, job: TiledJob, tell: OnProgress) -> int:
@@ -42,6 +43,7 @@ class SharedTiles:
                 "got tiles with their own context for several workers, expected the whole image's: "
                 "they are blended one after the other; leave out one of the two"
             )
+        shutil.rmtree(self.attempts, ignore_errors=True)  # of workers that were stopped
         first, second = job.unfinished_summaries(), job.unfinished_labels()
         steps: tuple[tuple[Step, list[Tile]], ...] = (("summarise", first), ("label", second))
         for step, tiles in steps:

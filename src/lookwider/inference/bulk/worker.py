@@ -13,11 +13,14 @@ import queue
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 
 from lookwider.errors import LookwiderError, MissingExtraError
+from lookwider.inference.bulk.attempts import Attempts
+from lookwider.inference.bulk.network import DeviceLostError
 from lookwider.inference.bulk.orders import END, READY, Work, work_of
 from lookwider.inference.bulk.records import reason_of
-from lookwider.processes import ERROR
+from lookwider.processes import ERROR, die
 
 FAILED = 2
 """Exit code of a worker that cannot go on; its last words begin with `ERROR`."""
@@ -38,15 +41,19 @@ def main(orders: int = 0, answers: int | None = None) -> int:
         answers = os.dup(1)
         os.dup2(2, 1)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(orders, lines), daemon=True).start()
+    begun: list[Attempts] = []
+    threading.Thread(target=_listen, args=(orders, lines, begun), daemon=True).start()
     try:
         with work_of(json.loads(lines.get())) as work:
+            begun.append(work.attempts)
             _answer(answers, READY)
             _work(work, lines, answers)
     except Exception as error:  # the last words are read from the log
         if not isinstance(error, (LookwiderError, MissingExtraError)):
             traceback.print_exc()
         print(f"{ERROR}{reason_of(error)}", file=sys.stderr, flush=True)
+        if isinstance(error, DeviceLostError):
+            die()
         return FAILED
     return 0
 
@@ -70,16 +77,18 @@ def _answer(descriptor: int, answer: object) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _listen(descriptor: int, lines: queue.SimpleQueue[str]) -> None:
+def _listen(descriptor: int, lines: queue.SimpleQueue[str], begun: Sequence[Attempts]) -> None:
     """Put the orders in a queue; end this process when nobody can give any more.
 
-    At once: results are written aside, so nothing is left half done.
+    At once: results are written aside, so nothing is left half done. No image is to blame for it.
     """
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         for line in file:
             lines.put(line.decode())
             if json.loads(line) == END:
                 return
+    for attempts in begun:
+        attempts.abandon()
     os._exit(ABANDONED)
 
 

@@ -21,8 +21,23 @@ UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 SHARE = 0.85
 """Of the budget that is planned with: memory is not freed to the last byte."""
 
-PROBES = (256, 512)
-"""Sides of the made-up tiles whose memory is measured."""
+TRIED = 0.95
+"""Of the budget that a tile may take when it is tried: labels and files come on top."""
+
+SMALLEST, LARGEST = 128, 2048
+"""Sides of the made-up tiles whose memory is measured; each twice as large as the one before."""
+
+CLEAR = 128 * 2**20
+"""Bytes that a tile must take more than the one before, to tell what a pixel costs."""
+
+DECODED = 16
+"""Bytes of a pixel while Pillow decodes it."""
+
+DECODED_PART = 3
+"""The part of the budget, one in so many, that an image decoded whole may take."""
+
+MOST_DECODED = 100_000_000
+"""Pixels of an image that is decoded whole where no budget is given."""
 
 WHOLE_BYTES = 64
 """A pixel's, for an image in one piece: the image, its labels, the overlay and their copies."""
@@ -36,10 +51,11 @@ class Tiling:
     """When and how images are segmented in tiles.
 
     Attributes:
-        max_memory: bytes that the process may hold; images that need more go in tiles.
+        max_memory: bytes that may be held; images that need more go in tiles.
         tile: side of the tiles; larger images go in tiles. None: as large as the memory allows.
         halo: pixels read around each tile; None for as many as it takes to be exact.
         own_context: each tile keeps its own context and they are blended, for comparison.
+        processes: that share the memory evenly.
 
     Raises:
         ConfigError: there is nothing to choose the tiles by, or a number is not positive.
@@ -49,6 +65,7 @@ class Tiling:
     tile: int | None = None
     halo: int | None = None
     own_context: bool = False
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if self.max_memory is None and self.tile is None:
@@ -60,6 +77,23 @@ class Tiling:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"got {name}={value}, expected a positive number")
+
+    @property
+    def each(self) -> int | None:
+        """Bytes that one process may hold."""
+        return None if self.max_memory is None else self.max_memory // self.processes
+
+    @property
+    def whole(self) -> int:
+        """How many pixels an image has at most that is decoded whole, to be copied.
+
+        It follows from the settings alone: what is taken up again is decoded as it was.
+
+        Example:
+            >>> Tiling(tile=512).whole, Tiling(max_memory=480).whole
+            (100000000, 10)
+        """
+        return MOST_DECODED if self.each is None else self.each // (DECODED * DECODED_PART)
 
 
 @dataclass(frozen=True)
@@ -96,16 +130,38 @@ def parse_memory(text: str) -> int:
     return int(float(match[1]) * units[match[2].lower()])
 
 
-def measured_cost(model: Segmenter) -> Cost:
-    """Return what a tile takes, from two made-up ones.
+def measured_cost(model: Segmenter, budget: int | None = None) -> Cost:
+    """Return what a tile takes, from made-up ones that grow until it is clear.
+
+    Args:
+        model: on the device to compute on.
+        budget: a larger tile is not tried when it would take more.
 
     Raises:
         ConfigError: the system does not tell how much memory a process holds.
     """
-    small, large = (tile_memory(model, (side, side)) for side in PROBES)
-    a, b = (side * side for side in PROBES)
-    pixel = max(large - small, 1) / (b - a)
-    return Cost(small - pixel * a, pixel)
+    tile_memory(model, (SMALLEST, SMALLEST))  # what is loaded and prepared once is held from here
+    side, held = SMALLEST, tile_memory(model, (SMALLEST, SMALLEST))
+    pixel = 0.0
+    while side < LARGEST:
+        larger = tile_memory(model, (2 * side, 2 * side))
+        pixel, base = _line(model, (side, held), (2 * side, larger))
+        if larger - held >= CLEAR:
+            break
+        side, held = 2 * side, larger
+        if budget is not None and base + pixel * (2 * side) ** 2 > budget:
+            break
+    return Cost(base, pixel)
+
+
+def _line(model: Segmenter, one: tuple[int, int], other: tuple[int, int]) -> tuple[float, float]:
+    """Return the slope and start of the line through two tiles' memory.
+
+    No pixel takes less than the input of the network and one value as large per class.
+    """
+    least = 4 * (model.preprocessing.in_channels + 1)
+    pixel = max((other[1] - one[1]) / (other[0] ** 2 - one[0] ** 2), least)
+    return pixel, max(other[1] - pixel * other[0] ** 2, 0.0)
 
 
 def tile_memory(model: Segmenter, size: tuple[int, int]) -> int:
@@ -116,7 +172,8 @@ def tile_memory(model: Segmenter, size: tuple[int, int]) -> int:
     """
 
     def segment() -> None:
-        pixels = np.zeros((*size, model.preprocessing.in_channels), np.float32)
+        # Ones: memory of zeros is not held before it is written to.
+        pixels = np.ones((*size, model.preprocessing.in_channels), np.float32)
         with evaluating(model), torch.inference_mode():
             scores = next(iter(model.scores(model.preprocess(pixels)).values()))
             scores.labels().cpu()
@@ -140,13 +197,29 @@ def fits_whole(cost: Cost, size: tuple[int, int], budget: int) -> bool:
     return cost.base + (cost.pixel + WHOLE_BYTES) * size[0] * size[1] <= SHARE * budget
 
 
+def chosen_tile(model: Segmenter, size: tuple[int, int], tiling: Tiling, cost: Cost) -> int:
+    """Return the side of an image's tiles: the largest, or the one given where that fits.
+
+    Raises:
+        ConfigError: the budget is too small, for the tile given or for any.
+    """
+    largest = largest_tile(model, size, tiling, cost)
+    if tiling.tile is None or min(tiling.tile, max(size)) <= largest:
+        return tiling.tile or largest
+    raise ConfigError(
+        f"got tiles of {tiling.tile} pixels, which with all that they read need more than a "
+        f"memory of {(tiling.max_memory or 0) / 1e9:.2f} GB; expected at most --tile {largest}, or "
+        "leave out one of the two"
+    )
+
+
 def largest_tile(model: Segmenter, size: tuple[int, int], tiling: Tiling, cost: Cost) -> int:
     """Return the largest side of tiles that keeps to the budget: planned, then tried.
 
     Raises:
         ConfigError: the budget is too small for the smallest tile with its halo.
     """
-    budget = tiling.max_memory
+    budget = tiling.each
     if budget is None:
         raise ConfigError("got no max_memory, expected one to choose the tiles by")
     pixels = cost.pixels(budget)
@@ -154,25 +227,26 @@ def largest_tile(model: Segmenter, size: tuple[int, int], tiling: Tiling, cost: 
 
     def used(side: int) -> float:
         plan = make_plan(model, size, side, tiling)
-        return math.prod(largest_window(plan)) + _band(model, plan) / cost.pixel
+        return math.prod(plan.largest_window) + _band(model, plan) / cost.pixel
 
     most = max(size)
     while most >= step:
-        low, high = 0, min(most, math.isqrt(max(pixels, 0))) // step + 1
+        low, high = 0, -(-min(most, math.isqrt(max(pixels, 0))) // step) + 1
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if used(middle * step) <= pixels else (low, middle)
         most = low * step
         if low:
             plan = make_plan(model, size, most, tiling)
-            if tile_memory(model, largest_window(plan)) + _band(model, plan) <= budget:
+            if tile_memory(model, plan.largest_window) + _band(model, plan) <= TRIED * budget:
                 return most
             pixels = int(SHARE * used(most))
-    needed = (cost.base + cost.pixel * used(step)) / SHARE
+    needed = tiling.processes * (cost.base + cost.pixel * used(step)) / SHARE
+    shared = "" if tiling.processes == 1 else f" for {tiling.processes} processes"
     raise ConfigError(
-        f"got a memory of {budget / 1e9:.2f} GB, expected at least {needed / 1e9:.2f} GB, which "
-        "the network and the smallest tile with all that it reads need; give more, or accept "
-        "other scores with a smaller halo: --halo 64"
+        f"got a memory of {(tiling.max_memory or 0) / 1e9:.2f} GB{shared}, expected at least "
+        f"{needed / 1e9:.2f} GB, which the network and the smallest tile with all that it reads "
+        "need; give more, or accept other scores with a smaller halo: --halo 64"
     )
 
 
@@ -190,14 +264,8 @@ def make_plan(
     return TilePlan.for_model(model, size, tile=sides, halo=tiling.halo)
 
 
-def largest_window(plan: TilePlan | OwnContextPlan) -> tuple[int, int]:
-    """Return the (height, width) that no tile's window exceeds."""
-    heights, widths = zip(*(tile.window_size for tile in plan.tiles), strict=True)
-    return max(heights), max(widths)
-
-
 def _band(model: Segmenter, plan: TilePlan | OwnContextPlan) -> int:
     """Return the bytes of the blended probabilities: a row of tiles, and its successor."""
     if isinstance(plan, TilePlan):
         return 0
-    return 2 * 4 * model.num_classes * plan.size[1] * largest_window(plan)[0]
+    return 2 * 4 * model.num_classes * plan.size[1] * plan.largest_window[0]

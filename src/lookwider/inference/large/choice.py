@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
-from lookwider.errors import ConfigError, DataError
+from lookwider.errors import ConfigError, DataError, MissingExtraError
 from lookwider.inference.large.budget import Cost, Tiling, fits_whole, measured_cost
-from lookwider.inference.large.job import OnProgress
+from lookwider.inference.large.job import OnProgress, TiledJob
 from lookwider.inference.large.reading import image_size
-from lookwider.inference.large.segment import LargeReport, predict_large
+from lookwider.inference.large.segment import LargeReport, RunTiles, predict_large
 from lookwider.inference.large.work import WorkFolder
+from lookwider.inference.large.writing import label_path as tiled_label_path
 from lookwider.models import Segmenter
+from lookwider.predictions import label_path
 
 
 def check_tiled(*, plain: bool, probabilities: bool) -> None:
@@ -32,6 +36,15 @@ def check_tiled(*, plain: bool, probabilities: bool) -> None:
         )
 
 
+def is_finished(out: str | Path, name: str) -> bool:
+    """Return whether an image's label map is there, and no tiles of it are being worked on.
+
+    A label map beside unfinished tiles is of an earlier prediction.
+    """
+    paths = label_path(out, name), tiled_label_path(out, name)
+    return any(path.is_file() for path in paths) and WorkFolder(out, name).job() is None
+
+
 class Tiler:
     """Segments in tiles the images that are too large for one piece.
 
@@ -41,10 +54,17 @@ class Tiler:
         model: on the device to compute on, compiled for inference.
         out: folder of the results.
         tiling: when and how.
+        run_of: returns what does an image's tiles, from its path and name; this process when None.
     """
 
-    def __init__(self, model: Segmenter, out: str | Path, tiling: Tiling) -> None:
-        self.model, self.out, self.tiling = model, out, tiling
+    def __init__(
+        self,
+        model: Segmenter,
+        out: str | Path,
+        tiling: Tiling,
+        run_of: Callable[[Path, str], RunTiles] | None = None,
+    ) -> None:
+        self.model, self.out, self.tiling, self.run_of = model, out, tiling, run_of
         self._cost: Cost | None = None
 
     def needs_tiles(self, path: Path, name: str) -> bool:
@@ -56,28 +76,31 @@ class Tiler:
             return True
         try:
             size = image_size(path)
-        except DataError:
+        except (DataError, MissingExtraError):
             return False
-        if self.tiling.tile is not None:
-            return max(size) > self.tiling.tile
-        assert self.tiling.max_memory is not None
-        return not fits_whole(self.cost(), size, self.tiling.max_memory)
+        if self.tiling.tile is not None and max(size) > self.tiling.tile:
+            return True
+        budget = self.tiling.each
+        return budget is not None and not fits_whole(self.cost(), size, budget)
 
     def segment(self, path: Path, name: str, on_progress: OnProgress) -> LargeReport:
         """Segment an image in tiles; see `predict_large`."""
-        cost = self.cost() if self.tiling.tile is None else None
-        return predict_large(
+        cost = None if self.tiling.each is None else self.cost()
+        report = predict_large(
             self.model,
             path,
             self.out,
             self.tiling,
             name=name,
             cost=cost,
+            run=TiledJob.run if self.run_of is None else self.run_of(path, name),
             on_progress=lambda words: on_progress(f"{name}: {words}"),
         )
+        # Of several processes nobody knows what they held at once.
+        return report if self.run_of is None else dataclasses.replace(report, peak_memory=None)
 
     def cost(self) -> Cost:
         """Return what a tile takes in memory."""
         if self._cost is None:
-            self._cost = measured_cost(self.model)
+            self._cost = measured_cost(self.model, self.tiling.each)
         return self._cost

@@ -16,6 +16,7 @@ from lookwider.context import Summary
 from lookwider.context.contract import EmptySummary
 from lookwider.context.regions import RegionSummary
 from lookwider.context.saving import summary_from_tensors, summary_tensors
+from lookwider.errors import LookwiderError
 from lookwider.inference.large.reading import WindowedImage
 from lookwider.inference.large.work import WorkFolder
 from lookwider.inference.memory import give_back_freed_memory
@@ -104,14 +105,21 @@ class TiledJob:
             yield tile
 
     def labels(self, rows: slice, cols: slice) -> npt.NDArray[np.uint8]:
-        """Return the finished labels of a window."""
+        """Return the finished labels of a window.
+
+        Raises:
+            LookwiderError: a tile is not finished.
+        """
         window = np.empty((rows.stop - rows.start, cols.stop - cols.start), np.uint8)
         for row in _reached(self._row_starts, rows):
             for col in _reached(self._col_starts, cols):
                 tile = self.plan.tiles[row * len(self._col_starts) + col]
                 found = self._finished(tile)
                 if found is None:
-                    raise OSError(f"tile {tile.index} is missing from {self.work.folder}")
+                    raise LookwiderError(
+                        f"{self.work.folder}: tile {tile.index} is missing or damaged, expected "
+                        "all of them; give the same command again, which does it anew"
+                    )
                 to_rows, of_rows = _shared(rows, tile.core[0])
                 to_cols, of_cols = _shared(cols, tile.core[1])
                 window[to_rows, to_cols] = found[of_rows, of_cols]

@@ -14,18 +14,29 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lookwider.images import overlay
 from lookwider.inference.compiled import for_inference
-from lookwider.inference.large.budget import Cost, Tiling, largest_tile, make_plan, measured_cost
+from lookwider.inference.large.budget import Cost, Tiling, chosen_tile, make_plan, measured_cost
 from lookwider.inference.large.job import OnProgress, TiledJob, passes_of
 from lookwider.inference.large.reading import WindowedImage, open_windows
-from lookwider.inference.large.work import WorkFolder, image_identity, model_identity
-from lookwider.inference.large.writing import copy_image, label_path, preview, write_labels
+from lookwider.inference.large.work import WorkFolder, image_identity, network_identity
+from lookwider.inference.large.writing import (
+    copy_image,
+    label_path,
+    move_written,
+    preview,
+    write_labels,
+)
 from lookwider.inference.memory import forget_peak, peak_memory
 from lookwider.inference.overwriting import check_images_stay
 from lookwider.inference.tiles import OwnContextPlan, TilePlan
 from lookwider.models import Segmenter
 from lookwider.predictions import write_overlay
+
+RunTiles = Callable[[TiledJob, OnProgress], int]
+"""Does what is not finished of an image's tiles, and returns how many were."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +51,13 @@ class LargeReport:
         passes: over the image.
         halo: pixels read around a tile, at most.
         halo_needed: as many as it takes to be exact; None with tiles' own context.
-        exact: whether the scores are those of the whole image, but for rounding.
+        exact: whether the scores are those of the whole image's pixels, but for rounding.
+        other_colours: whether the pixels are another decoder's than those of an image in one
+            piece: a JPEG's colours then may be a few levels off.
         share_cut: share of places that see less than in the whole image; 1 with own context.
         pixels_read: by the network in a pass, as a multiple of the image's.
         finished_before: tiles of both passes that an earlier, stopped call had finished.
-        peak_memory: bytes held at most, or None where the system does not tell.
+        peak_memory: bytes that this process held at most, or None where the system does not tell.
         seconds: that it took.
     """
 
@@ -56,6 +69,7 @@ class LargeReport:
     halo: int
     halo_needed: int | None
     exact: bool
+    other_colours: bool
     share_cut: float
     pixels_read: float
     finished_before: int
@@ -72,7 +86,7 @@ def predict_large(
     name: str | None = None,
     cost: Cost | None = None,
     on_progress: OnProgress | None = None,
-    run: Callable[[TiledJob, OnProgress], int] = TiledJob.run,
+    run: RunTiles = TiledJob.run,
 ) -> LargeReport:
     """Segment an image that need not fit into memory.
 
@@ -93,7 +107,8 @@ def predict_large(
         ConfigError: the budget is too small, or no tile gives the scores of the whole image; or
             the results would replace it.
         DataError: the image cannot be read; what was finished is kept.
-        LookwiderError: results cannot be written; what was finished is kept.
+        LookwiderError: results cannot be written, and what was finished is kept; or another
+            process is at the same results.
     """
     path, out = Path(path), Path(out)
     name = path.stem if name is None else name
@@ -102,7 +117,7 @@ def predict_large(
     model = for_inference(model)
     work = WorkFolder(out, name)
     started = time.perf_counter()
-    with work.kept(), open_windows(path) as original:
+    with work.kept(), open_windows(path, whole=tiling.whole) as original, work.locked():
         plan = _prepared(model, original, work, tiling, cost, tell)
         with _quick(original, work, tell) as image:
             forget_peak(model.device)
@@ -111,8 +126,15 @@ def predict_large(
             tell("putting the labels together")
             _write(job, original, label_path(out, name))
         peak = peak_memory(model.device)
-    work.remove()
-    return _report(name, plan, before, peak, started)
+        work.remove()
+    return LargeReport(
+        **_about_plan(plan),
+        name=name,
+        other_colours=original.other_colours,
+        finished_before=before,
+        peak_memory=peak,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def _prepared(
@@ -124,11 +146,11 @@ def _prepared(
     tell: OnProgress,
 ) -> TilePlan | OwnContextPlan:
     """Return the plan of the work folder's job, or of a new one when it is another's."""
-    model.preprocess(image.read(slice(0, 1), slice(0, 1)))  # fails where the bands do not fit
+    model.preprocess(np.zeros((1, 1, image.bands), image.dtype))  # fails where they do not fit
     job: dict[str, Any] = {
         "lookwider": metadata.version("lookwider"),
         "image": image_identity(image.path),
-        "model": model_identity(model),
+        **network_identity(model),
         "settings": asdict(tiling),
     }
     found = work.job()
@@ -138,9 +160,10 @@ def _prepared(
             return make_plan(model, image.size, found["tile"], tiling)
         tell(f"begins anew: {work.folder} is of another {' and '.join(differing) or 'tile'}")
     tile = tiling.tile
-    if tile is None:
+    if tile is None or tiling.max_memory is not None:
         tell("choosing the size of the tiles")
-        tile = largest_tile(model, image.size, tiling, cost or measured_cost(model))
+        cost = cost or measured_cost(model, tiling.each)
+        tile = chosen_tile(model, image.size, tiling, cost)
     plan = make_plan(model, image.size, tile, tiling)
     work.begin(job | {"tile": tile})
     return plan
@@ -161,25 +184,21 @@ def _write(job: TiledJob, original: WindowedImage, target: Path) -> None:
     whole = job.work.folder / "labels.tif"
     write_labels(whole, job.plan.size, job.labels, classes, original.georeference)
     write_overlay(overlay(*preview(job.image, job.labels), classes), target.with_suffix(""))
-    whole.replace(target)
+    move_written(whole, target)
 
 
-def _report(
-    name: str, plan: TilePlan | OwnContextPlan, before: int, peak: int | None, started: float
-) -> LargeReport:
+def _about_plan(plan: TilePlan | OwnContextPlan) -> dict[str, Any]:
+    """Return what a report says of a plan."""
     read = sum(tile.window_size[0] * tile.window_size[1] for tile in plan.tiles)
-    return LargeReport(
-        name=name,
-        size=plan.size,
-        tile=plan.tile,
-        tiles=len(plan.tiles),
-        passes=passes_of(plan),
-        halo=plan.halo if isinstance(plan, TilePlan) else plan.overlap,
-        halo_needed=plan.halo_needed if isinstance(plan, TilePlan) else None,
-        exact=isinstance(plan, TilePlan) and plan.exact,
-        share_cut=plan.share_cut if isinstance(plan, TilePlan) else 1.0,
-        pixels_read=read / (plan.size[0] * plan.size[1]),
-        finished_before=before,
-        peak_memory=peak,
-        seconds=time.perf_counter() - started,
-    )
+    shared = {
+        "size": plan.size,
+        "tile": plan.tile,
+        "tiles": len(plan.tiles),
+        "passes": passes_of(plan),
+        "pixels_read": read / (plan.size[0] * plan.size[1]),
+    }
+    if isinstance(plan, OwnContextPlan):
+        own = {"halo": plan.overlap, "halo_needed": None, "exact": False, "share_cut": 1.0}
+        return shared | own
+    names = ("halo", "halo_needed", "exact", "share_cut")
+    return shared | {name: getattr(plan, name) for name in names}

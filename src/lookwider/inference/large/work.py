@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from lookwider.errors import DataError, LookwiderError
 from lookwider.images import atomic_path, write_bytes
+from lookwider.inference.large.lock import locked
 from lookwider.models import Segmenter
 from lookwider.predictions import checked_name
 
@@ -54,14 +55,35 @@ class WorkFolder:
             return None
         return found if isinstance(found, dict) else None
 
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other predictions out of the folder while a block goes on.
+
+        Workers of the prediction that holds it share the folder without a lock of their own.
+
+        Raises:
+            LookwiderError: another one is at it.
+        """
+        return locked(self.folder.with_name(f"{self.folder.name}.lock"))
+
     def begin(self, job: Mapping[str, Any]) -> None:
-        """Begin anew: whatever the folder holds is removed first."""
+        """Begin anew: whatever the folder holds is removed first.
+
+        Raises:
+            LookwiderError: it cannot be removed.
+        """
         self.remove()
+        if self.folder.exists():
+            raise LookwiderError(
+                f"{self.folder}: holds tiles of another prediction and cannot be removed, expected "
+                "a folder of your own that can be written to; remove it by hand, or take another "
+                "one with --out"
+            )
         write_bytes(self.folder / JOB, json.dumps(job, indent=1).encode())
 
     def remove(self) -> None:
         """Remove the folder; first of all what says that its content can be used."""
-        (self.folder / JOB).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.folder / JOB).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def summary(self, index: int) -> dict[str, Tensor] | None:
@@ -101,6 +123,8 @@ class WorkFolder:
         try:
             yield
         except DataError as error:
+            if self.job() is None:
+                raise
             raise DataError(
                 f"{error}; the tiles finished so far are kept in {self.folder}"
             ) from error
@@ -118,11 +142,27 @@ class WorkFolder:
 
 
 def image_identity(path: Path) -> dict[str, Any]:
-    """Return what tells a file from another: size, time of its last change, and its beginning."""
-    status = path.stat()
-    with path.open("rb") as file:
-        beginning = hashlib.sha256(file.read(HEADER_BYTES)).hexdigest()
+    """Return what tells a file from another: size, time of its last change, and its beginning.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        status = path.stat()
+        with path.open("rb") as file:
+            beginning = hashlib.sha256(file.read(HEADER_BYTES)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
     return {"bytes": status.st_size, "changed": status.st_mtime_ns, "beginning": beginning}
+
+
+def network_identity(model: Segmenter) -> dict[str, str]:
+    """Return what labels depend on to the bit: the model, the device's type and the dtype."""
+    return {
+        "model": model_identity(model),
+        "device": model.device.type,
+        "dtype": str(model.compiled or next(model.parameters()).dtype),
+    }
 
 
 def model_identity(model: Segmenter) -> str:

@@ -97,25 +97,27 @@ def copy_image(
     """
     height, width = image.size
     rows_at_once, block_width = COPY_BLOCK
-    first = image.read(slice(0, 1), slice(0, 1))
     unfinished = target.with_name(f"{target.name}.part")
     options = {"blockxsize": block_width, "blockysize": rows_at_once, "interleave": "pixel"}
     with gdal(f"reading {image.path} in tiles") as rasterio:
         try:
             with _created(
-                rasterio, unfinished, image.size, image.bands, str(first.dtype), options, None
+                rasterio, unfinished, image.size, image.bands, str(image.dtype), options, None
             ) as file:
-                for top in range(0, height, rows_at_once):
-                    rows = slice(top, min(top + rows_at_once, height))
-                    pixels = image.read(rows, slice(0, width)).transpose(2, 0, 1)
+                for rows, pixels in image.strips(rows_at_once):
                     window = rasterio.windows.Window.from_slices(rows, slice(0, width))
-                    file.write(pixels, window=window)
+                    file.write(pixels.transpose(2, 0, 1), window=window)
                     if on_rows is not None:
                         on_rows(rows.stop, height)
         except rasterio.errors.RasterioError as error:
             raise OSError(f"{unfinished}: {error.__cause__ or error}") from error
-    if unfinished.stat().st_size < height * width * image.bands * first.dtype.itemsize:
+    if unfinished.stat().st_size < height * width * image.bands * image.dtype.itemsize:
         raise OSError(f"{unfinished} is not whole")
+    move_written(unfinished, target)
+
+
+def move_written(unfinished: Path, target: Path) -> None:
+    """Move a file to its name once it is on the disk, whatever happens to the machine then."""
     with unfinished.open("rb") as written:
         os.fsync(written.fileno())
     unfinished.replace(target)
@@ -136,13 +138,12 @@ def preview(
     """
     factor = -(-max(image.size) // longest)
     size = -(-image.size[0] // factor), -(-image.size[1] // factor)
-    dtype = image.read(slice(0, 1), slice(0, 1)).dtype
-    picture = np.empty((*size, image.bands), dtype)
+    picture = np.empty((*size, image.bands), image.dtype)
     shown = np.empty(size, np.uint8)
     side = max(1, PREVIEW_PART // factor) * factor
     for rows, cols in _windows(image.size, side, side):
         cells = tuple(slice(s.start // factor, -(-s.stop // factor)) for s in (rows, cols))
-        picture[cells] = _means(image.read(rows, cols), factor).astype(dtype)
+        picture[cells] = _means(image.read(rows, cols), factor).astype(image.dtype)
         middle = tuple(
             np.minimum(np.arange(0, s.stop - s.start, factor) + factor // 2, s.stop - s.start - 1)
             for s in (rows, cols)
@@ -179,9 +180,13 @@ def _created(
 ) -> Any:
     """Return a new tiled TIFF to write."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    place = {}
+    place: dict[str, Any] = {}
     if georeference is not None:
-        place = {"transform": rasterio.Affine(*georeference.transform), "crs": georeference.crs}
+        place = {"crs": georeference.crs, "rpcs": georeference.rpcs}
+        if georeference.gcps:  # a file has these or a transform
+            place["gcps"] = list(georeference.gcps)
+        else:
+            place["transform"] = rasterio.Affine(*georeference.transform)
     return rasterio.open(
         path,
         "w",

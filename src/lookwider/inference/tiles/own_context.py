@@ -7,6 +7,7 @@ towards a tile's edge.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -74,16 +75,25 @@ class OwnContextPlan:
         Shape:
             (h,) and (w,) float32.
         """
-        rows, cols = (
-            _weights(
-                tile.window[axis],
-                sorted({(t.window[axis].start, t.window[axis].stop) for t in self.tiles}),
-                self.size[axis],
-                self.overlap,
-            )
-            for axis in (0, 1)
-        )
-        return rows, cols
+        down, right = self._axis_weights
+        return down[tile.window[0].start], right[tile.window[1].start]
+
+    @property
+    def largest_window(self) -> tuple[int, int]:
+        """(height, width) that no tile's window exceeds."""
+        height, width = (min(pair) for pair in zip(self.tile, self.size, strict=True))
+        return height, width
+
+    @functools.cached_property
+    def _axis_weights(self) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """The weights along both axes, by where a window begins."""
+        found: list[dict[int, Tensor]] = []
+        for axis, length in enumerate(self.size):
+            spans = {(t.window[axis].start, t.window[axis].stop) for t in self.tiles}
+            windows = sorted(spans)
+            weights = (_weights(slice(*w), windows, length, self.overlap) for w in windows)
+            found.append({w[0]: of_window for w, of_window in zip(windows, weights, strict=True)})
+        return found[0], found[1]
 
     def blended(
         self, model: Segmenter, read: Callable[[Tile], Tensor], first: int = 0
