@@ -182,6 +182,12 @@ def test_a_program_guards_the_least_size(model, tmp_path):
     assert min(c.height for c in certificate.comparisons) >= 5
 
 
+def test_a_program_of_crops_that_cut_nothing(tiny, tmp_path):
+    certificate = export(tiny("fcn paper"), tmp_path / "net", format="torch", labels=True)
+    assert certificate.problem is None
+    assert {c.height % 4 for c in certificate.comparisons} == {0, 1, 2}
+
+
 def test_torchscript_of_any_size(tiny, tmp_path):
     certificate = export(tiny("fcn padded"), tmp_path / "net", format="torchscript")
     assert certificate.problem is None

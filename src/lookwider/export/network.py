@@ -184,8 +184,17 @@ def _upscored(step: Upscore, scores: Tensor, finer: Tensor) -> Tensor:
     else:
         upscored = step.deconvolution(scores)
     upscored = upscored[..., max(-crop, 0) :, max(-crop, 0) :]
-    (top, left), (height, width) = upscored.shape[-2:], finer.shape[-2:]
-    return upscored[..., :height, :width] + finer[..., :top, :left]
+    for axis in (-2, -1):
+        both = torch.arange(_smaller(upscored.shape[axis], finer.shape[axis]))
+        upscored, finer = upscored.index_select(axis, both), finer.index_select(axis, both)
+    return upscored + finer
+
+
+def _smaller(a: int, b: int) -> int:
+    """Return the smaller of two sizes that may be no numbers; TorchScript traces tensors."""
+    if isinstance(a, Tensor):
+        return cast(int, torch.minimum(a, cast(Tensor, b)))
+    return cast(int, torch.sym_min(a, b))
 
 
 def _to_image(step: UpscoreToImage, scores: Tensor, size: Size) -> Scores:

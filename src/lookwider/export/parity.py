@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -132,8 +133,11 @@ def measured_loss(
 ) -> MeasuredLoss:
     """Return the mean IoU of both on labelled images, each at its own size."""
     counts = [torch.zeros(model.num_classes, model.num_classes, dtype=torch.int64)] * 2
+    started = time.monotonic()
     for number in range(len(dataset)):
-        tell(f"evaluating image {number + 1} of {len(dataset)}")
+        left = (time.monotonic() - started) / max(number, 1) * (len(dataset) - number)
+        time_left = f", about {left:.0f} s left" if number else ""
+        tell(f"evaluating image {number + 1} of {len(dataset)}{time_left}")
         sample = dataset[number]
         normalised = model.preprocess(sample.image)
         raw = sample.image.transpose(2, 0, 1)[None]

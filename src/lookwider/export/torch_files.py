@@ -35,7 +35,7 @@ def torch_program(network: ExportableNetwork, options: Options) -> Artefact:
         with quietly():
             return _run(torch.export.load(path).module())
 
-    least = least_side(program)
+    least = least_side(program, network, options)
     note = f"torch.export guards the size: each side has at least {least} pixels"
     judge = f"torch.export of PyTorch {torch.__version__}"
     return Artefact(write, read, judge, least, (note,) if least > 1 else ())

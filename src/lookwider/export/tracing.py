@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
+import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +52,6 @@ def traced_program(network: ExportableNetwork, options: Options) -> ExportedProg
                 network,
                 (images,),
                 dynamic_shapes=(sizes,) if options.dynamic else None,
-                prefer_deferred_runtime_asserts_over_guards=options.dynamic,
             )
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         raise LookwiderError(_cannot_trace(options, str(error))) from error
@@ -60,10 +61,25 @@ def traced_program(network: ExportableNetwork, options: Options) -> ExportedProg
     return program
 
 
-def least_side(program: ExportedProgram) -> int:
-    """Return the least height and width that a program takes: torch.export guards against less."""
-    least = [int(found.lower) for found in program.range_constraints.values()]
-    return max([1, *(low for low in least if low > 2)])  # 2: it takes 1 as well
+def least_side(program: ExportedProgram, network: ExportableNetwork, options: Options) -> int:
+    """Return the least height and width that a program takes, found by trying.
+
+    Where it was traced with several cells, `torch.export` guards against a single one.
+    """
+    if not options.dynamic:
+        return 1
+    module = program.module()
+
+    def takes(side: int) -> bool:
+        images = example_images(network, dataclasses.replace(options, size=(side, side)))
+        try:
+            with torch.inference_mode():
+                module(images[:1])
+        except (AssertionError, RuntimeError):  # of a guard
+            return False
+        return True
+
+    return 1 + bisect.bisect_left(range(1, max(options.size)), True, key=takes)
 
 
 def traced_script(network: ExportableNetwork, options: Options) -> torch.jit.ScriptModule:
