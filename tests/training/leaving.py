@@ -3,7 +3,8 @@
 import os
 import sys
 
-code = int(sys.argv[1 + int(os.environ["RANK"])])
-if code < 0:
-    os.kill(os.getpid(), -code)
-sys.exit(code)
+if __name__ == "__main__":
+    code = int(sys.argv[1 + int(os.environ["RANK"])])
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    sys.exit(code)

@@ -1,12 +1,14 @@
+import multiprocessing
 import os
 import signal
+import subprocess
 import threading
+from multiprocessing.synchronize import Event
 
 import pytest
 from rich.console import Console
 
 from lookwider.training.stopping import (
-    SIGNALS,
     StoppedError,
     leave_signals_to_main,
     stop_on_signals,
@@ -49,12 +51,23 @@ def test_messages_say_what_was_saved() -> None:
     assert str(StoppedError(7, 15)) == "stopped by SIGTERM, saved after step 7"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_reading_processes_leave_signals_to_the_main_one(number: signal.Signals) -> None:
-    before = {each: signal.getsignal(each) for each in SIGNALS}
-    try:
-        leave_signals_to_main(0)
-        os.kill(os.getpid(), number)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+def read(ready: Event) -> None:
+    leave_signals_to_main(0)
+    ready.set()
+    threading.Event().wait()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_reading_processes_end_by_the_main_one_only(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    ready = context.Event()
+    reader = context.Process(target=read, args=(ready,), daemon=True)
+    reader.start()
+    assert ready.wait(60)
+    for name in ("INT", "TERM"):
+        subprocess.run(["kill", f"-{name}", str(reader.pid)], check=True)
+    reader.join(0.5)
+    assert reader.is_alive()
+    reader.terminate()
+    reader.join(60)
+    assert reader.exitcode == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -73,8 +75,19 @@ def stop_on_signals(console: Console) -> Iterator[StopRequest]:
 def leave_signals_to_main(worker: int) -> None:
     """Let a reading process leave signals to the main process, which ends it in order.
 
-    A terminal, a launcher and SLURM send them to all processes of a run.
+    A terminal, a launcher and SLURM send them to all processes of a run. The main process ends this
+    one by SIGTERM too, which is told from the others' by its sender, where the system says it.
     """
     del worker
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main = multiprocessing.parent_process()
+    if main is not None and hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with, args=(main.pid,), daemon=True).start()
+
+
+def _end_with(main: int) -> None:
+    """End this process by a SIGTERM of the main one; those of others are dropped."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != main:
+        pass
+    os._exit(0)
