@@ -11,6 +11,7 @@ from tests.web.test_shapes import decode, rasterise
 
 from lookwider import load
 from lookwider.errors import ConfigError
+from lookwider.inference.large.budget import Cost
 from lookwider.models import create_model
 from lookwider.web import computing
 from lookwider.web.answers import SegmentationAnswer
@@ -202,15 +203,15 @@ def test_models_of_many_bands_take_arrays_of_as_many(tmp_path):
 
 def test_pixels_at_once_grow_with_the_memory(runs, monkeypatch):
     model = load(runs / "plain")
-    monkeypatch.setattr(computing, "tile_memory", lambda model, size: 10**8 + 1000 * size[0] ** 2)
+    monkeypatch.setattr(computing, "measured_cost", lambda model, memory: Cost(10**8, 1000))
     assert computing.pixels_at_once(model, 10**9) == 850_000
-    monkeypatch.setattr(computing, "tile_memory", lambda model, size: 10**8)
+    monkeypatch.setattr(computing, "measured_cost", lambda model, memory: Cost(10**8, 10))
     assert computing.pixels_at_once(model, 10**9) == 1_700_000  # no less than 500 bytes each
 
 
 def test_systems_that_do_not_tell_their_memory_get_a_fixed_number(runs, monkeypatch):
-    def refuse(model, size):
+    def refuse(model, memory):
         raise ConfigError("this system does not tell")
 
-    monkeypatch.setattr(computing, "tile_memory", refuse)
+    monkeypatch.setattr(computing, "measured_cost", refuse)
     assert computing.pixels_at_once(load(runs / "plain"), 10**9) == computing.UNMEASURED_PIXELS

@@ -104,6 +104,11 @@ class CeilMaxPool(nn.Module):
     """3x3 max pooling of stride 2 in ceil mode, on maps of a single cell too."""
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Return the maximum of each window.
+
+        Shape:
+            (N, C, H, W) -> (N, C, ceil((H - 1) / 2), ceil((W - 1) / 2)), at least one cell.
+        """
         height, width = maps.shape[-2:]
         if min(height, width) == 1:
             maps = functional.pad(maps, (0, int(width == 1), 0, int(height == 1)), mode="replicate")

@@ -190,11 +190,10 @@ def _upscored(step: Upscore, scores: Tensor, finer: Tensor) -> Tensor:
     return upscored + finer
 
 
-def _smaller(a: int, b: int) -> int:
+def _smaller(a: Any, b: Any) -> int:
     """Return the smaller of two sizes that may be no numbers; TorchScript traces tensors."""
-    if isinstance(a, Tensor):
-        return cast(int, torch.minimum(a, cast(Tensor, b)))
-    return cast(int, torch.sym_min(a, b))
+    least = torch.minimum(a, b) if isinstance(a, Tensor) else torch.sym_min(a, b)
+    return cast(int, least)
 
 
 def _to_image(step: UpscoreToImage, scores: Tensor, size: Size) -> Scores:

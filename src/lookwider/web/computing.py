@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from lookwider.errors import ConfigError
-from lookwider.inference.large.budget import PROBES, SHARE, Tiling, make_plan, tile_memory
+from lookwider.inference.large.budget import SHARE, Tiling, make_plan, measured_cost
 from lookwider.inference.memory import memory_advice
 from lookwider.inference.tiles import TilePlan
 from lookwider.layers.modes import evaluating
@@ -48,13 +48,12 @@ class Segmentation:
 
 
 def pixels_at_once(model: Segmenter, max_memory: int) -> int:
-    """Return how many pixels the network takes within a memory, from two made-up images."""
+    """Return how many pixels the network takes within a memory, from made-up images."""
     try:
-        small, large = (tile_memory(model, (side, side)) for side in PROBES)
+        cost = measured_cost(model, max_memory)
     except ConfigError:
         return UNMEASURED_PIXELS
-    a, b = (side * side for side in PROBES)
-    return int(SHARE * max_memory / max((large - small) / (b - a), LEAST_PIXEL_BYTES))
+    return int(SHARE * max_memory / max(cost.pixel, LEAST_PIXEL_BYTES))
 
 
 def segment_together(

@@ -94,10 +94,17 @@ def _header(path: Path) -> Header:
             mode=image.mode,
             raw=str(arguments if isinstance(arguments, str) else (*(arguments or ()), "")[0]),
             pages=getattr(image, "n_frames", 1),
-            palette=image.palette.getdata() if image.palette is not None else None,
+            palette=_palette(image),
             upright=orientation in {0, 1},
             gradual=bool(image.info.get("interlace") or image.info.get("progressive")),
         )
+
+
+def _palette(image: Image.Image) -> tuple[str, bytes] | None:
+    if image.palette is None:
+        return None
+    mode, palette = image.palette.getdata()
+    return mode, bytes(palette)
 
 
 def _colours(header: Header, path: Path) -> Meaning:
