@@ -43,6 +43,20 @@ def tiff_chain(pages):
     return b"".join(parts)
 
 
+def tiff_bands(side, pages):
+    """Return a TIFF whose pages, one for each band, all show the same few bytes."""
+    data = zlib.compress(bytes(side * side), 9)
+    data += bytes(len(data) % 2)
+    tags = ((256, side), (257, side), (258, 8), (259, 8), (262, 1), (273, 8), (277, 1),
+            (278, side), (279, len(data)))  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    parts, place = [b"II*\0" + struct.pack("<I", 8 + len(data)) + data], 8 + len(data)
+    for left in reversed(range(pages)):
+        place += 2 + len(entries) + 4
+        parts.append(struct.pack("<H", len(tags)) + entries + struct.pack("<I", place * (left > 0)))
+    return b"".join(parts)
+
+
 def text_bomb():
     """Return a PNG whose comment is small until it is unpacked."""
     good = encoded(picture(8, 8))
@@ -120,6 +134,7 @@ def damaged() -> dict[str, bytes]:
         "tiff elsewhere": b"II*\0\xff\xff\xff\xff",
         "tiff loop": b"II*\0" + struct.pack("<IHI", 8, 0, 8),
         "tiff chain": tiff_chain(100_000),
+        "tiff bands": tiff_bands(2000, 256),
         "big tiff": b"II+\0\x08\0\0\0" + b"\xff" * 8,
         "pickled array": array(np.array([Executed()], dtype=object)),
         "promised array": promised_array((10**7, 10**7, 3)),

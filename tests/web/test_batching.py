@@ -80,6 +80,32 @@ def test_what_no_one_waits_for_is_not_computed(models):
     assert watched.batches == [[left[2]]]
 
 
+def test_large_images_do_not_take_the_places_of_small_ones_that_left(models):
+    with Watched(models, batch_pixels=1200) as watched:
+        left = watched.job(picture(2, 3))
+        large = [watched.job(picture(40, 30, seed)) for seed in range(3)]
+        assert left.answer.cancel()
+    assert watched.batches == [[job] for job in large]
+
+
+def test_batches_are_parted_where_the_memory_is_small(models, monkeypatch):
+    sizes = []
+
+    def counted(model, images, confidence):
+        sizes.append(len(images))
+        return segment_together(model, images, confidence)
+
+    monkeypatch.setattr("lookwider.web.batching.segment_together", counted)
+    with Watched(models) as watched:
+        watched.batcher.prepare(models["plain"])
+        watched.batcher._at_once["plain"] = 1300
+        jobs = [watched.job(picture(20, 30, seed)) for seed in range(5)]
+    assert (watched.batches, sizes) == ([jobs], [2, 2, 1])
+    for job in jobs:
+        expected = models["plain"].plain().predict(job.pixels).labels
+        np.testing.assert_array_equal(job.answer.result().labels, expected)
+
+
 def test_tiles_end_when_no_one_waits_any_more(models):
     watched = Watched(models)
     watched.batcher.prepare(models["plain"])

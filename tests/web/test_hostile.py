@@ -5,10 +5,11 @@ import socket
 
 import pytest
 from PIL import Image
-from tests.web.hostile import damaged, not_images, odd_but_good, png_bomb
+from tests.web.hostile import damaged, not_images, odd_but_good, png_bomb, tiff_bands
 from tests.web.served import encoded, picture
 
-from lookwider.web.problems import ProblemAnswer
+from lookwider.web.decoding import decode, read_header
+from lookwider.web.problems import ProblemAnswer, ProblemError
 
 INSIDE = ("Traceback", "/tmp", "site-packages", "0x7", "object at", "lookwider/", ".py", "PIL")
 """What an answer never says."""
@@ -49,6 +50,20 @@ def test_damaged_and_too_large_images_are_refused(server):
     bomb = refusal(server.segment(png_bomb(50_000)))
     assert bomb.got == "an image of 50000 x 50000 pixels"
     assert bomb.expected == "at most 50,000,000 pixels"
+
+
+def test_bands_are_limited_before_they_are_decoded():
+    content = tiff_bands(40, 20)
+    with pytest.raises(
+        ProblemError, match="bands are 32,000 bytes, expected at most 25,600"
+    ) as told:
+        read_header(content, 1600)
+    assert told.value.status == 413
+    upload = read_header(content, 2000)
+    assert upload.nbytes == 40 * 40 * 16 + 20 * 40 * 40
+    assert decode(upload).shape == (40, 40, 20)
+    with pytest.raises(ProblemError, match="of another kind of pixels or shape"):
+        decode(read_header(tiff_bands(40, 50), 5000))  # 50 rows, which the header does not say
 
 
 def test_strange_images_are_segmented(server):

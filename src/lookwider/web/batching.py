@@ -145,9 +145,12 @@ class Batcher:
         at_once = self._at_once[first.model.name]
         if first.area > at_once:
             return [segment_in_tiles(model, first.pixels, at_once, first.confidence, first.check)]
-        return segment_together(
-            model, [job.pixels for job in batch], [job.confidence for job in batch]
-        )
+        most = at_once // first.area
+        found = []
+        for part in (batch[i : i + most] for i in range(0, len(batch), most)):
+            images, wanted = [job.pixels for job in part], [job.confidence for job in part]
+            found += segment_together(model, images, wanted)
+        return found
 
     def _next(self) -> list[Job] | None:
         """Return the next batch; None when all is done and it is time to end."""
@@ -156,23 +159,24 @@ class Batcher:
                 if self._closing:
                     return None
                 self._changed.wait()
-            most = self._most_images(self._waiting[0])
             until = time.monotonic() + self._settings.batch_wait
-            while self._fitting() < most and not self._closing:
+            while not self._full(self._fitting()) and not self._closing:
                 if not self._changed.wait(max(0.0, until - time.monotonic())):
                     break
             self._waiting = deque(job for job in self._waiting if not job.answer.cancelled())
-            return self._take(most) if self._waiting else []
+            batch = self._fitting()
+            self._waiting = deque(job for job in self._waiting if job not in batch)
+            return batch
+
+    def _fitting(self) -> list[Job]:
+        """Return what can go through the network with the oldest, no more than may at once."""
+        if not self._waiting:
+            return []
+        first = self._waiting[0]
+        return [job for job in self._waiting if first.fits(job)][: self._most_images(first)]
+
+    def _full(self, batch: list[Job]) -> bool:
+        return len(batch) == self._most_images(batch[0])
 
     def _most_images(self, job: Job) -> int:
         return max(1, min(self._settings.max_batch, self._settings.batch_pixels // job.area))
-
-    def _fitting(self) -> int:
-        first = self._waiting[0]
-        return sum(first.fits(job) for job in self._waiting)
-
-    def _take(self, most: int) -> list[Job]:
-        first = self._waiting[0]
-        batch = [job for job in self._waiting if first.fits(job)][:most]
-        self._waiting = deque(job for job in self._waiting if job not in batch)
-        return batch

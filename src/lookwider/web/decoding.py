@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from lookwider.errors import DataError, MissingExtraError
 from lookwider.images import open_image, pixels_of, read_image
 from lookwider.inference.large.reading import image_size
 from lookwider.web.problems import ProblemError
-from lookwider.web.tiff_pages import check_pages
+from lookwider.web.tiff_pages import check_pages, decoded_bytes
 
 SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -37,6 +38,9 @@ FORMATS = ("PNG", "JPEG", "WebP", "TIFF", "GIF", "BMP", "PPM", "NPY")
 IN_FILES = {"TIFF": ".tif", "NPY": ".npy"}
 """Formats that are read from a file, in all their bands and depths."""
 
+PIXEL_BYTES = 16
+"""Held of each pixel of an image from when it is decoded: it, its answer and their copies."""
+
 IMAGE = Path("image")
 """What messages call the image."""
 
@@ -49,11 +53,18 @@ class Upload:
         content: all its bytes.
         format: one of `FORMATS`.
         size: (height, width).
+        band_bytes: that its pixels take where there may be many bands; 0 for other formats.
     """
 
     content: bytes
     format: str
     size: tuple[int, int]
+    band_bytes: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are held from when it is decoded, at most."""
+        return self.size[0] * self.size[1] * PIXEL_BYTES + self.band_bytes
 
 
 def read_header(content: bytes, max_pixels: int) -> Upload:
@@ -63,12 +74,14 @@ def read_header(content: bytes, max_pixels: int) -> Upload:
         ProblemError: 415 when it is of no known format, 422 when it is damaged, 413 when too large.
     """
     kind = _format(content)
+    band_bytes = 0
     with _told(kind):
         if kind in IN_FILES:
             if kind == "TIFF":
                 check_pages(content)
             with _file(content, IN_FILES[kind]) as path:
                 size = image_size(path)
+                band_bytes = decoded_bytes(path) if kind == "TIFF" else len(content)
         else:
             with open_image(IMAGE, content, any_size=True) as image:
                 if (image.format or "").upper() not in {kind.upper(), "MPO", "DIB"}:
@@ -82,7 +95,15 @@ def read_header(content: bytes, max_pixels: int) -> Upload:
             expected=f"at most {max_pixels:,} pixels",
             fix="make it smaller, or cut it into parts",
         )
-    return Upload(content, kind, size)
+    if band_bytes > max_pixels * PIXEL_BYTES:
+        raise ProblemError(
+            413,
+            "Image too large",
+            got=f"an image of {size[0]} x {size[1]} pixels whose bands are {band_bytes:,} bytes",
+            expected=f"at most {max_pixels * PIXEL_BYTES:,} bytes, decoded",
+            fix="leave out bands, or cut it into parts",
+        )
+    return Upload(content, kind, size, band_bytes)
 
 
 def decode(upload: Upload) -> npt.NDArray[np.generic]:
@@ -92,11 +113,18 @@ def decode(upload: Upload) -> npt.NDArray[np.generic]:
         ProblemError: it is damaged or holds no such pixels.
     """
     with _told(upload.format):
-        if upload.format in IN_FILES:
-            with _file(upload.content, IN_FILES[upload.format]) as path:
-                return read_image(path)
-        with open_image(IMAGE, upload.content) as image:
-            return pixels_of(image, IMAGE)
+        pixels = _pixels(upload)
+        if math.prod(pixels.shape[:2]) != math.prod(upload.size):  # turned ones have as many
+            raise DataError(f"image: an array of shape {pixels.shape}, not what its header says")
+    return pixels
+
+
+def _pixels(upload: Upload) -> npt.NDArray[np.generic]:
+    if upload.format in IN_FILES:
+        with _file(upload.content, IN_FILES[upload.format]) as path:
+            return read_image(path)
+    with open_image(IMAGE, upload.content) as image:
+        return pixels_of(image, IMAGE)
 
 
 def _format(content: bytes) -> str:

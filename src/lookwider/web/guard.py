@@ -62,7 +62,7 @@ class Guard:
             return
         answer = _Answer(scope, receive, send)
         start = time.perf_counter()
-        counted = 0 if _is_page(scope) else 1  # pages keep connections open for ever
+        counted = 0 if is_page(scope) else 1  # pages keep connections open for ever
         self.service.in_flight += counted
         try:
             self._check(scope)
@@ -97,8 +97,8 @@ class Guard:
             )
         token = self.service.settings.token
         if token is not None and scope["path"] not in OPEN:
-            _check_token(headers.get("authorization", ""), token, page=_is_page(scope))
-        if _is_page(scope):
+            _check_token(headers.get("authorization", ""), token, page=is_page(scope))
+        if is_page(scope):
             _check_length(headers, self.service.settings.max_bytes)
 
     def _check_host(self, host: str) -> None:
@@ -154,9 +154,7 @@ class _Answer:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers["Content-Security-Policy"] = (
-            PAGE_POLICY if _is_page(self._scope) else PROGRAM_POLICY
-        )
+        headers["Content-Security-Policy"] = PAGE_POLICY if is_page(self._scope) else PROGRAM_POLICY
         headers.setdefault("Cache-Control", "no-store")
 
 
@@ -174,7 +172,8 @@ def _check_length(headers: Headers, max_bytes: int) -> None:
         )
 
 
-def _is_page(scope: Scope) -> bool:
+def is_page(scope: Scope) -> bool:
+    """Return whether an address is the studio's, not one for programs."""
     return not scope["path"].startswith(PROGRAMS)
 
 
@@ -183,7 +182,7 @@ def _route(scope: Scope) -> str:
     found = getattr(scope.get("route"), "path", None)
     if isinstance(found, str) and found.startswith(PROGRAMS):
         return found
-    return "page" if _is_page(scope) else "other"
+    return "page" if is_page(scope) else "other"
 
 
 def _check_token(header: str, token: str, *, page: bool) -> None:

@@ -27,9 +27,6 @@ from lookwider.web.settings import ServiceSettings
 DECODERS = 2
 """Threads that decode images and encode answers."""
 
-PIXEL_BYTES = 16
-"""Held of each pixel of an image from when it is decoded: it, its answer and their copies."""
-
 CLIENT_LEFT = 499
 """Status in the figures of requests whose client left; no one sees the answer."""
 
@@ -119,7 +116,7 @@ class Service:
                 upload = await self._in_thread(
                     lambda: read_header(content, self.settings.max_pixels)
                 )
-                held.add(upload.size[0] * upload.size[1] * PIXEL_BYTES)
+                held.add(upload.nbytes)
                 pixels = await self._in_thread(lambda: decode(upload))
                 one = Job(served, pixels, confidence)
                 job.append(one)

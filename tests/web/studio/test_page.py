@@ -4,6 +4,7 @@ import io
 import json
 import secrets
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from lookwider.web.studio.samples import SAMPLES
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Gradio, by pandas
 
 IMAGE = picture(64, 80, seed=5)
+
+LONGEST = 120.0
+"""Seconds that an answer may take: a lost one is a failure, not a wait without end."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,11 +64,12 @@ class Visitor:
             "session_hash": self.page,
         }
         self.client.post("/gradio_api/queue/join", json=body).raise_for_status()
-        found = {}
+        found, started = {}, time.monotonic()
         query = {"session_hash": self.page}
         with self.client.stream("GET", "/gradio_api/queue/data", params=query) as stream:
             for line in stream.iter_lines():
                 hear(line)
+                assert time.monotonic() - started < LONGEST, f"no end of {event}: {line}"
                 news = json.loads(line.removeprefix("data: ")) if line else {}
                 if news.get("msg") == "process_completed":
                     assert news["success"], news
@@ -186,6 +191,17 @@ def test_errors_are_kind(visitor):
     assert "not uploaded" in visitor.ask("show", elsewhere)["progress"]["words"]
     nothing = Visitor(visitor.client).ask("show", {"model": "wide"})
     assert "open it or try a sample" in nothing["progress"]["words"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/segment", 405), ("GET", "/v1/nothing", 404), ("POST", "/metrics", 405)],
+)
+def test_addresses_for_programs_are_never_the_pages(visitor, method, path, status):
+    answer = visitor.client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert f"{method} '{path}'" in answer.json()["got"]
 
 
 def test_too_many_bytes_are_refused(visitor):

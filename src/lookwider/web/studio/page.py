@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
+from lookwider.web.guard import is_page
 from lookwider.web.models import ServedModels
 from lookwider.web.settings import ServiceSettings
 from lookwider.web.studio.files import asset, file_routes
@@ -23,6 +26,9 @@ MONOSPACED = ("ui-monospace", "monospace")
 
 KEPT_SECONDS = 3600
 """Uploads are deleted when they are opened; those that never are, after so long."""
+
+POLLING_SECONDS = 0.05
+"""Between two looks at the queue; Gradio's own thousandth keeps a processor warm for nothing."""
 
 BUSY_PAGES = 32
 """Pages that may wait for the device at once; one of them computes."""
@@ -41,6 +47,17 @@ def mount(app: FastAPI, models: ServedModels, settings: ServiceSettings) -> None
     asyncio.run(_put(app, studio))
 
 
+class PageMount(Mount):
+    """Gradio at ``/``, which leaves the addresses for programs alone.
+
+    Where there is no such address or another method is expected, the service says so itself.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether the page answers a request."""
+        return super().matches(scope) if is_page(scope) else (Match.NONE, {})
+
+
 async def _put(app: FastAPI, studio: Studio) -> None:
     """Mount the page; within an event loop, since Gradio leaves new ones open where none runs."""
     gr.mount_gradio_app(
@@ -57,6 +74,9 @@ async def _put(app: FastAPI, studio: Studio) -> None:
         theme=gr.themes.Base(font=FONTS, font_mono=MONOSPACED),
         css=asset("studio.css"),
     )
+    mounted = app.router.routes.pop()
+    assert isinstance(mounted, Mount)
+    app.router.routes.append(PageMount(mounted.path, app=mounted.app))
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -98,12 +118,14 @@ def build(studio: Studio) -> gr.Blocks:
             "show_progress": "hidden",
             "trigger_mode": "multiple",
             "concurrency_limit": BUSY_PAGES,
+            "concurrency_id": "device",
             "api_visibility": "undocumented",
         }
         page.show(show, **listening)
         page.probe(probe, **listening)
         page.stop(stop, queue=False, show_progress="hidden", api_visibility="undocumented")
         blocks.unload(leave)
+    blocks._queue.sleep_when_free = POLLING_SECONDS
     return blocks
 
 

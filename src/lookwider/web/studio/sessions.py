@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from lookwider.probes.fields import MeasuredField
-from lookwider.probes.swap import OtherImage
+from lookwider.probes.swap import OtherImage, Replacement
 from lookwider.web.studio.segmented import Pixels, Segmented
 from lookwider.web.studio.work import Work
 
@@ -79,6 +78,9 @@ class Probed:
 
 Shown = Opened | Pane | Probed
 
+How = tuple[str, str, Replacement | None]
+"""The token of an image, the name of a network, and what stands in for the context."""
+
 
 class Session:
     """One open page.
@@ -95,7 +97,7 @@ class Session:
     def __init__(self) -> None:
         self.image: Opened | None = None
         self.other: Opened | None = None
-        self.panes: dict[Hashable, Pane] = {}
+        self.panes: dict[How, Pane] = {}
         self.shown: list[Pane] = []
         self.probed: Probed | None = None
         self.work = Work()
@@ -111,12 +113,18 @@ class Session:
         self.work.stop()
 
     def look_at(self, image: Opened) -> None:
-        """Take another image; what was computed of the last one is forgotten."""
-        self.image, self.panes, self.shown, self.probed = image, {}, [], None
+        """Take another image; what was computed of the last one is kept while it is shown."""
+        self.image, self.panes, self.probed = image, {}, None
+
+    def borrow(self, other: Opened) -> None:
+        """Take another context; what was computed with the last one is kept while it is shown."""
+        self.other = other
+        kept = {how: pane for how, pane in self.panes.items() if not isinstance(how[2], OtherImage)}
+        self.panes = kept
 
     def items(self) -> list[Shown]:
         """Return whatever has a token."""
-        found = [self.image, self.other, self.probed, *self.panes.values()]
+        found = [self.image, self.other, self.probed, *self._kept()]
         return [item for item in found if item is not None]
 
     @property
@@ -125,7 +133,10 @@ class Session:
         images = [opened.image for opened in (self.image, self.other) if opened is not None]
         fields = [] if self.probed is None else [self.probed.measured.values]
         arrays = sum(np.asarray(array).nbytes for array in (*images, *fields))
-        return arrays + sum(pane.segmented.nbytes for pane in self.panes.values())
+        return arrays + sum(pane.segmented.nbytes for pane in self._kept())
+
+    def _kept(self) -> set[Pane]:
+        return {*self.panes.values(), *self.shown}
 
 
 class Sessions:

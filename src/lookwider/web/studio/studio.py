@@ -12,7 +12,7 @@ from lookwider.probes.swap import Replacement, Zeros
 from lookwider.web.models import ServedModels
 from lookwider.web.problems import ProblemError
 from lookwider.web.settings import ServiceSettings
-from lookwider.web.studio.context import segment_swapped
+from lookwider.web.studio.context import check_whole, segment_swapped
 from lookwider.web.studio.field import coarse_field
 from lookwider.web.studio.segmented import Segmented, Tell, segment
 from lookwider.web.studio.sessions import Opened, Pane, Probed, Session, Sessions
@@ -53,7 +53,9 @@ class Studio:
         def task(tell: Tell) -> Update:
             wish = understood(Wish, data)
             self._open(session, wish, tell)
-            session.shown = [self._pane(session, *one, tell) for one in self._wanted(session, wish)]
+            panes = [self._pane(session, *one, tell) for one in self._wanted(session, wish)]
+            tell(1.0, "drawing")  # not when something else was asked for since
+            session.shown = panes
             return {"value": session_view(session), "point": None}
 
         yield from self._done(session, task)
@@ -118,8 +120,8 @@ class Studio:
         if wish.other is not None:
             tell(0.0, "opening the other picture")
             other = wish.other.open(self.settings.max_pixels)
-            tell(0.0, f"opened {other.name}")  # not when something else was asked for since
-            session.other = other
+            tell(0.0, f"opened {other.name}")  # as above
+            session.borrow(other)
         if wish.image is not None:
             tell(0.0, "opening the picture")
             image = wish.image.open(self.settings.max_pixels)
@@ -138,6 +140,7 @@ class Studio:
                 raise LookwiderError(
                     "got no picture to take the context of, expected one; choose it"
                 )
+            check_whole(session.other.image, "lending its context")
             return [first, (wish.model, session.other.context)]
         return [first]
 
@@ -151,6 +154,7 @@ class Studio:
         how = (opened.token, name, replacement)
         if how not in session.panes:
             found = self._segmented(opened, name, replacement, tell)
+            tell(1.0, "segmented")
             session.panes[how] = Pane(found, name, replacement.name if replacement else "")
         return session.panes[how]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,10 @@ def catalogue(models: ServedModels, max_bytes: int) -> View:
             }
             for name, model in models.items()
         ],
-        "samples": [sample.name for sample in SAMPLES],
+        "samples": [
+            {"name": sample.name, "lends": math.prod(sample.size) <= WHOLE_PIXELS}
+            for sample in SAMPLES
+        ],
         "maxBytes": max_bytes,
     }
 

@@ -171,7 +171,8 @@ function offerModels() {
 function offerSamples() {
   for (const place of element.querySelectorAll("[data-samples]")) {
     const which = place.dataset.samples;
-    place.replaceChildren(...props.catalogue.samples.map((name, number) => {
+    place.replaceChildren(...props.catalogue.samples.flatMap(({ name, lends }, number) => {
+      if (which === "other" && !lends) return [];
       const picture = made("img", { src: "studio/samples/" + number + ".png", alt: "", width: 120, height: 96 });
       const button = made("button", { type: "button" }, picture, made("span", {}, name));
       button.addEventListener("click", () => ask({ [which]: { sample: number } }));
