@@ -25,6 +25,8 @@ MANY = 10**6
 
 def exportable(model: Segmenter, options: Options) -> ExportableNetwork:
     """Return the network that is traced, in evaluation mode, on the CPU, in its dtype."""
+    if model.device.type != "cpu":
+        model = copy.deepcopy(model).cpu()
     if options.dtype == "bfloat16" and options.format != "openvino":
         model = copy.deepcopy(model).to(torch.bfloat16)
     network = ExportableNetwork(model, labels=options.labels, preprocess=options.preprocess)
