@@ -13,7 +13,6 @@ import lookwider as lw
 from lookwider import cli, demo
 from lookwider.cli import app
 from lookwider.cli.verbs import VERBS, open_verb
-from lookwider.errors import ConfigError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "scripts.md"
 
@@ -42,7 +41,7 @@ def content(*words):
     """Return what a command prints with ``--json``: one object, and nothing else."""
     result = CliRunner().invoke(app, [*map(str, words), "--json"])
     assert result.exit_code in (0, 1), result.output
-    return json.loads(result.stdout)
+    return json.loads(result.stdout, parse_constant=pytest.fail)  # no NaN
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -87,7 +86,7 @@ def documented():
 
 
 def test_the_documented_exit_codes_are_all():
-    assert documented().keys() == {0, 1, 2, 130, 143}
+    assert documented().keys() == {0, 1, 2, 130, 141, 143}
 
 
 def code_of(monkeypatch, *words):
@@ -117,13 +116,3 @@ def test_exit_codes(run, tmp_path, monkeypatch, capsys):
         for each in words:
             assert code_of(monkeypatch, *each) == code, each
         capsys.readouterr()
-
-
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (ConfigError("x"), 2)])
-def test_a_mistake_prints_nothing_on_standard_output(error, code, run, monkeypatch, capsys):
-    def fail(folder):
-        raise error
-
-    monkeypatch.setattr("lookwider.weights.verification.verify", fail)
-    assert code_of(monkeypatch, "verify", run, "--json") == code
-    assert capsys.readouterr().out == ""

@@ -12,7 +12,7 @@ EXPORTS = "takes many seconds; tests/export does, and the page's first export is
 COMMANDS = {
     "pip install": "installs packages",
     "pytest": "these are the tests",
-    "python benchmarks/": "measures for minutes; `make bench` runs the benchmarks",
+    "python (-m )?benchmarks[./]": "measures for minutes; `make bench` runs the benchmarks",
     "python -c": "prints a secret",
     "curl ": SERVES,
     "hf ": HUB,

@@ -38,6 +38,7 @@ OPTIONS = {
     "--crop-size": "32", "--base-size": "48", "--size": SCENE_SIZE, "--rounds": "1",
     "--window": "16", "--stride": "16", "--at": "24,32", "--classes": "5", "--workers": "1",
     "--jobs": "1",
+    "--max-memory": "64GB",  # the process of the tests holds more than a command
 }  # fmt: skip
 """Options whose values are replaced where a command has them."""
 
@@ -47,6 +48,7 @@ PYTHON = (
     (r'"train": 400, "val": 40, "test": 40', '"train": 3, "val": 3, "test": 3'),
     (r'SceneDataset.split\("test"\)', f'SceneDataset.split("test", count=2, size={SIZE})'),
     (r"\(96, 128\)", str(SIZE)),
+    (r"max_memory=2 \* 10\*\*9", "max_memory=64 * 10**9"),
     (r"stride=32\)", "stride=4)"),
     (r"Collecting\(batch_size=10", "Collecting(batch_size=10, probed=1, swapped=2"),
     (r"crop_size=\(713, 713\), base_size=2048", "crop_size=(32, 32), base_size=48"),

@@ -6,9 +6,10 @@ run here in `not_run`.
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,9 +36,16 @@ WITH_BLOCKS = [page for page in pages.PAGES if pages.blocks(page, *SHELL, "pytho
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that every page gets a copy of."""
-    return assumed.build(tmp_path_factory.mktemp("assumed"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder that every page gets a copy of.
+
+    What all tests of this process left is kept from the collector of garbage, which commands call
+    before they measure memory.
+    """
+    gc.collect()
+    gc.freeze()
+    yield assumed.build(tmp_path_factory.mktemp("assumed"))
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -137,13 +145,15 @@ def parse_lookwider(words: list[str]) -> None:
 
 
 def parse_script(words: list[str]) -> None:
-    """Check that a script is there and knows the options."""
+    """Check that a script or a module is there and knows the options."""
     if words[1] == "-c":
         compile(words[2], "page", "exec")
         return
-    source = (pages.ROOT / words[1]).read_text(encoding="utf-8")
-    for word in words[2:]:
-        assert not word.startswith("--") or f'"{word}"' in source, f"{words[1]} has no {word}"
+    module = words[1] == "-m"
+    script = words[2].replace(".", "/") + ".py" if module else words[1]
+    source = (pages.ROOT / script).read_text(encoding="utf-8")
+    for word in words[3 if module else 2 :]:
+        assert not word.startswith("--") or f'"{word}"' in source, f"{script} has no {word}"
 
 
 def parse_install(words: list[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.docs import pages
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+REFERENCE = sorted((pages.DOCS / "reference").glob("*.md"))
 HEADING = re.compile(r"^#{1,6} (.+?)(?: \{.*\})?$", re.M)
 
 
@@ -28,7 +29,7 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("page", pages.PAGES, ids=pages.name_of)
+@pytest.mark.parametrize("page", [*pages.PAGES, *REFERENCE], ids=pages.name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for _, _, target in LINK.findall(text_of(page)):
         if target.startswith(("http:", "https:")):

@@ -61,6 +61,7 @@ def run(tmp_path_factory):
             "sea | lake": {"iou": 0.0, "accuracy": 0.0, "share": 0.375},
             "<b>boat</b>": {"iou": None, "accuracy": None, "share": 0.0},
         },
+        "confusion": [[4, 1, 0], [3, 0, 0], [0, 0, 0]],
         "images": [{"name": "one"}, {"name": "two"}],
         "protocol": {
             "sha256": describe(best).sha256["model.safetensors"],

@@ -58,6 +58,24 @@ def test_what_it_says(run):
     assert str(run.parent) not in card
 
 
+def test_the_confusions_of_most_pixels(run):
+    lines = card_of(run).splitlines()
+    start = lines.index("## Where it fails, test")
+    assert lines[start + 4 : start + 7] == [
+        "| sea &#124; lake | sky | 100.0 | 75.0 |",
+        "| sky | sea &#124; lake | 20.0 | 25.0 |",
+        "",
+    ]
+
+
+def test_settings_that_were_not_given_are_not_told(copy):
+    record = read_record(copy)
+    record.description.protocol["config"] |= {"crop_size": None, "scale": [0.5, 2.0]}
+    card = model_card(record, "ann/roads")
+    assert "| crop |" not in card
+    assert "| scales | 0.5, 2.0 |" in card
+
+
 def test_class_names_are_no_markup(run):
     card = card_of(run)
     assert "| sea &#124; lake | 0.0 | 0.0 | 37.5 |" in card
@@ -90,7 +108,7 @@ def test_the_diagnosis_is_told_if_it_is_of_these_weights(copy):
     (place / "diagnosis.json").write_text(json.dumps({"kinds": {"confusable": kind}}))
     assert "| confusable categories | 7 | 12.5 |" in card_of(copy)
     os.utime(place / "diagnosis.json", (1, 1))
-    assert "Where it fails" not in card_of(copy)
+    assert "confusable categories" not in card_of(copy)
 
 
 def test_a_checkpoint_alone_has_a_card(copy):

@@ -107,7 +107,9 @@ def test_a_repository_that_is_none(run, repo):
 
 def test_without_a_token_nothing_is_uploaded(hub, run, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(LookwiderError, match=r"not write there .*log in with: hf auth login"):
+    with pytest.raises(
+        LookwiderError, match=r"does not let this account write there .*log in with: hf auth login"
+    ):
         lw.push_to_hub(run, "ann/roads")
     assert hub.repos == {}
 

@@ -1,8 +1,10 @@
 """Checkpoints that ask for the machine: refused before memory is taken, with a clear message."""
 
 import json
+import os
 import shutil
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,11 @@ from lookwider.errors import CheckpointError, ConfigError, DataError
 from lookwider.models import create_model
 from lookwider.training.run_folder import read_config
 from lookwider.weights import architecture, load
+from lookwider.weights.safe_files import plain_file
 from lookwider.weights.tensors import tensor_entries, tensor_list
+
+PSPNET = {"name": "pspnet", "output_stride": 32}
+"""On a trunk that cannot be dilated."""
 
 
 @pytest.fixture
@@ -44,6 +50,8 @@ def write_header(path, header, data=b""):
     [
         ({"name": "pspnet", "bins": [1] * 5000}, "got 500. values in its architecture, expected"),
         ({"name": "pspnet", "bins": [10**9]}, "got 1000000000 in its architecture"),
+        (PSPNET | {"bins": [60_000]}, "got bins of 3600000000 regions, expected at"),
+        (PSPNET | {"bins": [1] * 900}, "got 900 bins for 96 channels, expected no more"),
         ({"name": "pspnet", "bins": [[[[1]]]]}, "its architecture cannot be built"),
         ({"name": "pspnet", "bins": "1;2"}, "its architecture cannot be built"),
         ({"name": "pspnet", "bins": {"a": 1}}, "its architecture cannot be built"),
@@ -156,6 +164,18 @@ def test_a_type_that_no_checkpoint_holds(tmp_path):
         tensor_list(path)
 
 
+def test_a_shape_of_very_many_dimensions(copy):
+    """Whose product would take hours."""
+    shape = [9_999_999] * 200_000
+    path = copy / "model.safetensors"
+    write_header(path, {"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 8]}}, bytes(8))
+    with pytest.raises(CheckpointError, match="malformed list of tensors"):
+        tensor_list(path)
+    rewrite(copy, lambda content: next(iter(content["tensors"].values())).update(shape=shape[:9]))
+    with pytest.raises(CheckpointError, match=r"tensors\..*shape: .* at most 8 items"):
+        load(copy)
+
+
 def in_cache(saved, folder):
     """Lay a checkpoint out as the cache of huggingface_hub does: links to files beside."""
     snapshot, blobs = folder / "snapshots" / "0a1b", folder / "blobs"
@@ -169,6 +189,16 @@ def in_cache(saved, folder):
 
 def test_links_of_the_cache_of_the_hub_are_followed(saved, tmp_path):
     load(in_cache(saved, tmp_path / "models--a--b"))
+
+
+def test_a_link_beside_the_root_is_not(tmp_path, monkeypatch):
+    (tmp_path / "lookwider.json").symlink_to("/etc/passwd")
+    for folder in (tmp_path, Path(os.path.relpath(tmp_path))):
+        with pytest.raises(CheckpointError, match="expected a regular file, not a link"):
+            plain_file(folder, "lookwider.json")
+    monkeypatch.setattr(Path, "absolute", lambda path: Path("/lookwider.json"))
+    with pytest.raises(CheckpointError, match="expected a regular file, not a link"):
+        plain_file(tmp_path, "lookwider.json")
 
 
 def test_links_that_lead_out_of_that_cache_are_not(saved, tmp_path):

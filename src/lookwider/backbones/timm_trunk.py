@@ -84,19 +84,15 @@ class TimmBackbone(nn.Module):
         known = _stages(name, in_channels)
         wanted = list(timm_strides(name, in_channels).values()) if layers is None else layers
         self.layers = chosen_layers(name, wanted, list(known))
-        indices = [list(known).index(layer) for layer in self.layers]
-        self.network = _create(name, in_channels, pretrained=pretrained, out_indices=indices)
-        strides = [known[layer] for layer in self.layers]
-        if output_stride is not None and output_stride < max(strides):
-            dilate(self.network, output_stride, dilation, in_channels=in_channels, name=name)
-            strides = [min(stride, output_stride) for stride in strides]
-        if stride_on == "1x1":  # of the strides that are left, as in the dilated release
-            move_strides_to_1x1(self.network)
+        self.network = _network(
+            name, self.layers, in_channels, output_stride, dilation, stride_on, pretrained
+        )
         self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
         self.channels = tuple(int(c) for c in _info(self.network).channels())
-        self.grids = _grids(self.network, strides, in_channels)
         self.preprocessing = _preprocessing(name, in_channels)
-        self.multiple = _size_multiple(self.network, strides, in_channels)
+        self.grids, self.multiple = _geometry(
+            name, self.layers, in_channels, output_stride, dilation, stride_on
+        )
 
     def forward(self, images: Tensor) -> Features:
         """Return the maps of the chosen layers.
@@ -120,6 +116,43 @@ def unknown_backbone(name: str) -> str:
     hint = f"; did you mean {match!r}?" if match else ""
     shown = ", ".join([*OWN_NAMES, *near])
     return f"unknown backbone {name!r}{hint} known: {shown}, and every name of timm.list_models()"
+
+
+def _network(
+    name: str,
+    layers: tuple[str, ...],
+    in_channels: int,
+    output_stride: int | None,
+    dilation: Dilation,
+    stride_on: StrideOn,
+    pretrained: bool,
+) -> nn.Module:
+    """Create the features-only model of some layers, dilated, striding where it should."""
+    known = _stages(name, in_channels)
+    indices = [list(known).index(layer) for layer in layers]
+    network = _create(name, in_channels, pretrained=pretrained, out_indices=indices)
+    if output_stride is not None and output_stride < max(known[layer] for layer in layers):
+        dilate(network, output_stride, dilation, in_channels=in_channels, name=name)
+    if stride_on == "1x1":  # of the strides that are left, as in the dilated release
+        move_strides_to_1x1(network)
+    return network
+
+
+@functools.cache  # following every layer takes longer than building the network
+def _geometry(
+    name: str,
+    layers: tuple[str, ...],
+    in_channels: int,
+    output_stride: int | None,
+    dilation: Dilation,
+    stride_on: StrideOn,
+) -> tuple[tuple[Grid, ...], int]:
+    """Return where the maps' cells lie, and what sizes of images must divide."""
+    with torch.device("meta"):
+        network = _network(name, layers, in_channels, output_stride, dilation, stride_on, False)
+    known = _stages(name, in_channels)
+    strides = [min(known[layer], output_stride or known[layer]) for layer in layers]
+    return _grids(network, strides, in_channels), _size_multiple(network, strides, in_channels)
 
 
 def _create(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from lookwider.cli.console import messages
+from lookwider.cli.console import messages, out
 from lookwider.cli.verbs import LazyGroup
 from lookwider.errors import LookwiderError, MissingExtraError
 
@@ -41,21 +41,34 @@ def options(
 def main() -> None:
     """Run the command line; mistakes are told without a traceback.
 
-    Exit codes: 0 done; 1 done with failures that were listed; 2 a mistake in what was given;
-    130 stopped with Ctrl-C.
+    Exit codes: 0 done; 1 done, and the result is bad; 2 a mistake in what was given; 130 stopped
+    with Ctrl-C; 141 nobody reads standard output any more; 143 stopped by SIGTERM. With ``--json``
+    an error is also one object on standard output, unless a result is there already.
     """
+    as_json, out.used = "--json" in sys.argv[1:], False
+    problem = ""
     try:
-        app()
+        code = app(standalone_mode=not as_json) or 0
     except (LookwiderError, MissingExtraError) as error:
-        messages.print(f"[bold red]error:[/] {escape(str(error))}")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        messages.print("stopped")
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        problem, code = str(error), 2
     except OSError as error:
-        fix = "is the folder there, writable, and the disk not full?"
-        messages.print(f"[bold red]error:[/] {escape(str(error))}; {fix}")
-        sys.exit(2)
+        problem, code = f"{error}; is the folder there, writable, and the disk not full?", 2
+    except Exception as error:
+        if not as_json:
+            raise
+        wrong_usage = getattr(error, "format_message", None)  # of click, which typer hides
+        if wrong_usage is None:
+            _print_error(f"{type(error).__name__}: {error}", 1)
+            raise
+        problem, code = wrong_usage(), 2
+    if problem:
+        messages.print(f"[bold red]error:[/] {escape(problem)}")
+    if as_json and (problem or code > 128):
+        _print_error(problem or "stopped", code)
+    sys.exit(code)
+
+
+def _print_error(problem: str, code: int) -> None:
+    """Print an error as JSON, unless a result was printed."""
+    if not out.used:
+        out.print(json.dumps({"error": problem, "exit_code": code}), markup=False)

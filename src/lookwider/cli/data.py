@@ -10,8 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lookwider.cli.console import messages, out
-from lookwider.errors import ConfigError
+from lookwider.cli.console import out
 
 if TYPE_CHECKING:
     from lookwider.data.doctor.report import DataReport
@@ -55,13 +54,9 @@ def check(
     """
     from lookwider.data.doctor.check import check_dataset
 
-    try:
-        report = check_dataset(path, layout=layout, split=split, out=out_dir, workers=workers)
-    except ConfigError as error:
-        messages.print(f"[red]error:[/] {escape(str(error))}")
-        raise typer.Exit(2) from error
+    report = check_dataset(path, layout=layout, split=split, out=out_dir, workers=workers)
     if as_json:
-        typer.echo(report.to_json())
+        out.print(report.to_json(), markup=False)
     else:
         print_report(report, out_dir)
     raise typer.Exit(0 if report.usable else 1)

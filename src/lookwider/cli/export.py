@@ -12,7 +12,6 @@ from rich.markup import escape
 
 from lookwider.cli.console import messages, out
 from lookwider.errors import ConfigError
-from lookwider.inference.progress import printable
 
 if TYPE_CHECKING:
     from lookwider.export import Certificate, DType, Format
@@ -57,6 +56,7 @@ def export(
     from lookwider.export import ParityError
     from lookwider.export import export as run_export
     from lookwider.inference.labelled import labelled_images
+    from lookwider.inference.progress import printable
     from lookwider.weights.checkpoint import checkpoint_folder, load
 
     checkpoint = checkpoint_folder(run)
@@ -108,6 +108,8 @@ def _height_and_width(text: str) -> tuple[int, int]:
 
 
 def _show(certificate: Certificate, target: Path) -> None:
+    from lookwider.inference.progress import printable
+
     out.print(certificate.table())
     worst = certificate.worst
     difference = "" if worst is None else f"worst difference {worst:.1e} of the largest logit, "

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from lookwider.cli.console import messages
+
 
 class Verb(NamedTuple):
     """One verb.
@@ -91,6 +93,14 @@ class LazyGroup(TyperGroup):
             for name, verb in verbs.items():
                 line = TyperCommand(name, help=verb.line, rich_help_panel=stage)
                 self.add_command(line, name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb; it is said when Ctrl-C stops it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            messages.print("stopped")
+            raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the verb that words begin with, and import it."""

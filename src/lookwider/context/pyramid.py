@@ -25,6 +25,9 @@ from lookwider.layers.deferred import DeferredMap, may_defer
 from lookwider.layers.norms import ConvNormReLU, Norm
 from lookwider.layers.region_sums import Place
 
+MOST_REGIONS = 16_384
+"""Of all grids: they are held at once, and a checkpoint of a stranger may ask for any number."""
+
 
 class PyramidContext(nn.Module):
     """Concatenate to the last map what grids of regions say of the whole picture.
@@ -56,6 +59,13 @@ class PyramidContext(nn.Module):
         if isinstance(bins, (int, str)) or not all(isinstance(n, int) and n > 0 for n in bins):
             raise ConfigError(
                 f"got bins {bins!r}, expected positive numbers of regions such as (1, 2, 3, 6)"
+            )
+        if (regions := sum(n * n for n in bins)) > MOST_REGIONS:
+            raise ConfigError(f"got bins of {regions} regions, expected at most {MOST_REGIONS}")
+        if reduce and len(bins) > channels[-1]:
+            raise ConfigError(
+                f"got {len(bins)} bins for {channels[-1]} channels, expected no more; use fewer, "
+                "or reduce=false"
             )
         check_choice("pooling", pooling, get_args(Pooling))
         check_choice("grid_alignment", alignment, get_args(GridAlignment))

@@ -18,6 +18,11 @@ METRICS = {
 FOUND = 0.05
 """A class below this IoU is told as one that the model hardly finds."""
 
+MOST_CONFUSIONS = 5
+"""That a card tells."""
+
+WRONG = "% of the wrong pixels"
+
 SETTINGS = {
     "recipe": "recipe",
     "steps": "steps",
@@ -174,20 +179,46 @@ def _training(record: RunRecord) -> str:
     images = protocol.get("training_images")
     data = f"{plain(data_name(config.get('data')))}, {plain(config.get('split'))}"
     rows = [["data", f"{data}, {images} images" if images else data]]
-    rows += [[words, _value(config[name])] for name, words in SETTINGS.items() if name in config]
+    rows += [
+        [words, _value(config[name])]
+        for name, words in SETTINGS.items()
+        if config.get(name) is not None
+    ]
     best = record.description.scores.get("step")
     told = f"\n\nThese are the weights of step {best}." if best else ""
     return f"## Training\n\n{_table(['setting', 'value'], rows)}{told}"
 
 
 def _failures(record: RunRecord) -> Iterator[str]:
-    for split, diagnosis in record.diagnoses.items():
-        rows = [
+    for split in sorted({*record.evaluations, *record.diagnoses}):
+        confusions = _confusions(record.evaluations.get(split, {}))
+        kinds = [
             [plain(kind["title"]), str(kind["objects"]), _percent(kind["share_of_errors"])]
-            for kind in diagnosis.get("kinds", {}).values()
+            for kind in record.diagnoses.get(split, {}).get("kinds", {}).values()
         ]
-        head = ["kind of failure", "objects", "% of the wrong pixels"]
-        yield f"## Where it fails, {plain(split)}\n\n{_table(head, rows)}"
+        tables = {
+            ("class", "taken for", "% of its pixels", WRONG): confusions,
+            ("kind of failure", "objects", WRONG): kinds,
+        }
+        shown = [_table(head, rows) for head, rows in tables.items() if rows]
+        if shown:
+            yield "\n\n".join([f"## Where it fails, {plain(split)}", *shown])
+
+
+def _confusions(evaluation: Mapping[str, Any]) -> list[list[str]]:
+    """Return the confusions of most pixels, as rows: of its class's pixels, of the wrong ones."""
+    names, counts = list(evaluation.get("classes", {})), evaluation.get("confusion", [])
+    found = [
+        (pixels, name, other, pixels / sum(row))
+        for name, row in zip(names, counts, strict=False)
+        for other, pixels in zip(names, row, strict=False)
+        if pixels and other != name
+    ]
+    wrong = sum(pixels for pixels, *_ in found)
+    return [
+        [plain(name), plain(other), _percent(share), _percent(pixels / wrong)]
+        for pixels, name, other, share in sorted(found, reverse=True)[:MOST_CONFUSIONS]
+    ]
 
 
 def _limits(record: RunRecord, licence: str | None) -> str:

@@ -153,7 +153,7 @@ def _refused(repo: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if code in (401, 403) or "token" in type(error).__name__.lower():
         return (
-            f"{repo}: the Hub lets this account not write there ({reason}); log in with: "
+            f"{repo}: the Hub does not let this account write there ({reason}); log in with: "
             "hf auth login, and choose a repository of your own"
         )
     return (

@@ -38,6 +38,9 @@ DTYPES = {
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Size = Annotated[int, Field(ge=0)]
 
+MOST_DIMENSIONS = 8
+"""Of a tensor: multiplying a million of them would take hours."""
+
 
 class TensorEntry(BaseModel):
     """Type and shape of one tensor, as safetensors names them."""
@@ -45,7 +48,7 @@ class TensorEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: str
-    shape: tuple[Size, ...]
+    shape: Annotated[tuple[Size, ...], Field(max_length=MOST_DIMENSIONS)]
 
     @classmethod
     def of(cls, name: str, tensor: Tensor) -> TensorEntry:

@@ -106,10 +106,11 @@ def plain_file(folder: Path, name: str) -> Path:
 
 def _in_hub_cache(path: Path) -> bool:
     """Whether a link is snapshots/COMMIT/NAME to a file of ``blobs`` beside ``snapshots``."""
-    blobs = path.absolute().parents[2] / "blobs"
-    target = path.resolve()
-    beside = path.parent.parent.name == "snapshots" and not blobs.is_symlink()
-    return beside and target.parent == blobs.resolve() and target.is_file()
+    snapshots, target = path.absolute().parent.parent, path.resolve()
+    blobs = snapshots.with_name("blobs") if snapshots.name == "snapshots" else None
+    if blobs is None or blobs.is_symlink():
+        return False
+    return target.parent == blobs.resolve() and target.is_file()
 
 
 def sha256(path: Path) -> str:
