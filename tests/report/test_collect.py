@@ -145,7 +145,7 @@ def test_mistakes_are_told_before_anything_is_measured(runs, dataset, tmp_path) 
         collect_runs([runs[0], tmp_path / "other"], dataset, how=NOTHING, show=False)
     with pytest.raises(ConfigError, match="seed0: is given twice; give each run once"):
         collect_runs([runs[0], runs[0]], dataset, how=NOTHING, show=False)
-    with pytest.raises(CheckpointError, match="expected a checkpoint or the out= folder"):
+    with pytest.raises(CheckpointError, match="expected a checkpoint, the out= folder"):
         collect_runs([tmp_path], dataset, how=NOTHING, show=False)
 
 

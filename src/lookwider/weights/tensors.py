@@ -13,12 +13,18 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from lookwider.errors import CheckpointError
-from lookwider.weights.description import DTYPES, TensorEntry, listed
+from lookwider.weights.description import TensorEntry, listed
 from lookwider.weights.safe_files import MAX_JSON_BYTES, parse_json
 
 EXACT_IN_FLOAT32 = frozenset({"F32", "F16", "BF16"})
 
-ITEM_BYTES = {name: dtype.itemsize for dtype, name in DTYPES.items()}
+ITEM_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+"""Bytes of a number of each of safetensors' types."""
 
 _ENTRIES = TypeAdapter(dict[str, TensorEntry])
 
@@ -61,7 +67,7 @@ def bytes_of(entries: Mapping[str, TensorEntry], where: str) -> int:
     """Return the bytes of the tensors of a list.
 
     Raises:
-        CheckpointError: a type is none that a checkpoint holds.
+        CheckpointError: a type is none of safetensors'.
 
     Example:
         >>> bytes_of({"a": TensorEntry(dtype="F16", shape=(2, 3))}, "a list")

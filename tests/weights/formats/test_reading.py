@@ -35,12 +35,13 @@ def entry(shape, end, start=0, dtype="F32"):
 
 
 LIES = {
-    "cut": (entry([2], 8), bytes(7), "damaged: .* compare its size and hash"),
-    "left over": (entry([2], 8), bytes(9), "damaged"),
-    "another size": (entry([3], 8), bytes(8), "damaged"),
-    "overflow": (entry([2**40, 2**40], 8), bytes(8), "damaged"),
-    "a hole": (entry([2], 12, start=4), bytes(12), "damaged"),
-    "unknown type": (entry([2], 8, dtype="Q99"), bytes(8), "damaged"),
+    "cut": (entry([2], 8), bytes(7), "lists tensors of 8 bytes and holds 7; .* truncated"),
+    "left over": (entry([2], 8), bytes(9), "lists tensors of 8 bytes and holds 9"),
+    "another size": (entry([3], 8), bytes(8), "lists tensors of 12 bytes and holds 8"),
+    "overflow": (entry([2**40, 2**40], 8), bytes(8), r"lists tensors of 48\d* bytes and holds 8"),
+    "a hole": (entry([2], 12, start=4), bytes(12), "lists tensors of 8 bytes and holds 12"),
+    "other places": (entry([2], 12, start=4), bytes(8), "damaged: .* compare its size and hash"),
+    "unknown type": (entry([2], 8, dtype="Q99"), bytes(8), "a is of type 'Q99', expected one of"),
     "negative": (entry([-2], 8), bytes(8), "malformed list of tensors"),
     "no list": ({"a": 3}, b"", "malformed list of tensors"),
     "no offsets": ({"a": {"dtype": "F32", "shape": [0]}}, b"", "damaged"),
