@@ -80,6 +80,19 @@ def test_what_no_one_waits_for_is_not_computed(models):
     assert watched.batches == [[left[2]]]
 
 
+def test_when_all_have_left_the_next_is_still_computed(models):
+    watched = Watched(models)
+    for seed in range(2):
+        assert watched.job(picture(20, 30, seed)).answer.cancel()
+    watched.batcher.start()
+    while watched.batcher.waiting_pixels:
+        time.sleep(0.01)
+    last = watched.job(picture(20, 30))
+    last.answer.result(timeout=20)
+    watched.batcher.close()
+    assert watched.batches == [[last]]
+
+
 def test_large_images_do_not_take_the_places_of_small_ones_that_left(models):
     with Watched(models, batch_pixels=1200) as watched:
         left = watched.job(picture(2, 3))
@@ -142,3 +155,17 @@ def test_whatever_goes_wrong_is_told_to_who_waits(models, monkeypatch):
     with Watched(models) as watched:
         jobs = [watched.job(picture(20, 30, seed)) for seed in range(2)]
     assert [str(job.answer.exception()) for job in jobs] == ["broken", "broken"]
+
+
+def test_what_goes_wrong_in_the_figures_does_not_stop_the_others(models):
+    def fail(jobs, seconds):
+        raise RuntimeError("no figures")
+
+    batcher = Batcher(models, ServiceSettings(batch_wait=0.0), fail)
+    batcher.start()
+    for _ in range(2):
+        job = Job(models["plain"], picture(20, 30), confidence=False)
+        batcher.submit(job)
+        with pytest.raises(RuntimeError, match="no figures"):
+            job.answer.result(timeout=20)
+    batcher.close()

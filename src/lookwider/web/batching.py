@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 
 from lookwider.errors import LookwiderError
+from lookwider.inference.memory import give_back_freed_memory
 from lookwider.models import Segmenter
 from lookwider.web.computing import (
     Pixels,
@@ -20,6 +21,9 @@ from lookwider.web.computing import (
 )
 from lookwider.web.models import ServedModel, ServedModels
 from lookwider.web.settings import ServiceSettings
+
+GIVE_BACK = 5.0
+"""Seconds after which freed memory goes back to the system: images of many sizes scatter it."""
 
 
 @dataclass(eq=False)
@@ -112,19 +116,25 @@ class Batcher:
         return model
 
     def _run(self) -> None:
+        given_back = time.monotonic()
         while True:
             batch = self._next()
             if batch is None:
                 return
             batch = [job for job in batch if job.answer.set_running_or_notify_cancel()]
-            with self._models.computing():
-                self._compute(batch)
+            if batch:
+                with self._models.computing():
+                    self._compute(batch)
             del batch  # the images of the last batch do not wait for the next one
+            if time.monotonic() - given_back > GIVE_BACK:
+                give_back_freed_memory()
+                given_back = time.monotonic()
 
     def _compute(self, batch: list[Job]) -> None:
         start = time.perf_counter()
         try:
-            found = self._segment(batch) if batch else []
+            found = self._segment(batch)
+            self._on_batch(batch, time.perf_counter() - start)
         except LookwiderError as error:
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
@@ -135,7 +145,6 @@ class Batcher:
             for job in batch:
                 job.answer.set_exception(error)
         else:
-            self._on_batch(batch, time.perf_counter() - start)
             for job, segmentation in zip(batch, found, strict=True):
                 job.answer.set_result(segmentation)
 
