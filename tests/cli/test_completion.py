@@ -52,6 +52,8 @@ def test_every_shell_has_a_script_and_gets_answers(shell, runs):
     [
         ("lookwider predict ", "demo/runs/pspnet runs/a runs/b"),
         ("lookwider evaluate models/", "models/fcn8s"),
+        ("lookwider serve runs/a", "runs/a"),
+        ("lookwider export models/", "models/fcn8s"),
         ("lookwider evaluate runs/a sp", "split=test split=val"),
         ("lookwider report runs/a runs/", "runs/a runs/b"),
         ("lookwider report runs/a da", "data=scenes"),
@@ -81,7 +83,8 @@ def test_nothing_slow_is_imported(runs):
     code = (
         "import sys; from lookwider.cli.verbs import VERBS, open_verb;"
         "[open_verb(name) for name in VERBS if name != 'serve'];"
-        "import lookwider.cli.overview; print('torch' in sys.modules, 'numpy' in sys.modules)"
+        "import lookwider.cli.overview; print('numpy' in sys.modules);"
+        "open_verb('serve'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.errors import ConfigError
 
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder or a checkpoint.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder or a checkpoint.", autocompletion=complete_run, show_default=False
+        ),
+    ],
     file_format: Annotated[
         str, typer.Option("--format", help="onnx, torch, torchscript or openvino.")
     ] = "onnx",

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from lookwider.cli.completion import complete_run
 from lookwider.cli.console import messages, out
 from lookwider.errors import ConfigError, MissingExtraError
-from lookwider.inference.compiled import named_dtype
-from lookwider.inference.large import parse_memory
 from lookwider.web.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -34,7 +33,11 @@ LONGEST_TOKEN = 4096
 def serve(
     run: Annotated[
         Path,
-        typer.Argument(help="A run, a checkpoint, or a folder of runs.", show_default=False),
+        typer.Argument(
+            help="A run, a checkpoint, or a folder of runs.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
     ],
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")
@@ -78,6 +81,9 @@ def serve(
 
     Example: lookwider serve runs
     """
+    from lookwider.inference.compiled import named_dtype
+    from lookwider.inference.large import parse_memory
+
     settings = ServiceSettings(
         host=host,
         port=port,

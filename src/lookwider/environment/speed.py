@@ -68,7 +68,7 @@ def speed_findings(speed: Speed, device: torch.device) -> list[Finding]:
         advice = "pip install --upgrade torch; if it stays: export LOOKWIDER_WITHOUT=all"
         forward = Finding("a network", found, "broken", advice)
     else:
-        forward = Finding("a network", f"{what}; agrees with plain PyTorch to {TOLERANCE:g}")
+        forward = Finding("a network", f"{what}; {speed.difference:.0e} from plain PyTorch")
     ratio = f"{speed.bfloat16:.1f} times as fast as float32"
     if speed.bfloat16 >= FASTER:
         advice = "predict, evaluate and train faster with --dtype bfloat16 and precision=bf16-mixed"
