@@ -29,7 +29,6 @@ ROWS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fcn8s", {"backbone": "efficientnet_b0"}),
     ("fcn32s", {"backbone": "regnetx_002"}),
     ("fcn16s", {"backbone": "pvt_v2_b0", "upsampling": "interpolation"}),
-    ("fcn16s", {"backbone": "swin_tiny_patch4_window7_224", "upsampling": "interpolation"}),
     ("parsenet", {"backbone": "vgg16_largefov"}),
     ("parsenet", {"backbone": "resnet18", "fusion": "early"}),
     ("parsenet", {"backbone": "resnet18", "merge": "learned", "layers": ("layer3", "layer4")}),

@@ -193,3 +193,14 @@ def test_torchscript_of_any_size(tiny, tmp_path):
     assert certificate.problem is None
     assert len(certificate.comparisons) == 10
     assert "deprecated" in certificate.notes[0]
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-6])
+def test_short_features_keep_the_eps_of_their_length(tmp_path, factor):
+    torch.manual_seed(0)
+    network = KINDS["parsenet"]()
+    for parameter in network.backbone.conv2.parameters():
+        parameter.data *= factor
+    certificate = export(network, tmp_path / "short")
+    assert certificate.problem is None
+    assert certificate.worst < 1e-5

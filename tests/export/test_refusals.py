@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.export.conftest import tiny_fcn
 from torch import nn
 
 from lookwider.classes import Classes
@@ -134,6 +135,16 @@ def test_a_runtime_that_fails(tiny):
     images = np.zeros((2, 3, 5, 7), np.uint8)
     with pytest.raises(LookwiderError, match=r"fails on 2 x 5x7: no such kernel; .*--fixed"):
         list(parity.compare(tiny("pspnet"), failing, Options(), [images], 1e-4))
+
+
+def test_sizes_that_the_network_itself_does_not_take(tmp_path):
+    network = tiny_fcn(0, upsampling="interpolation")  # a window of 3 pixels without padding
+    made = export(network, tmp_path / "net")
+    assert min(min(found.height, found.width) for found in made.comparisons) == 3
+    assert "the network takes sides of 3 pixels and more" in made.notes
+    small = [np.zeros((1, 3, 2, 9), np.uint8)]
+    with pytest.raises(LookwiderError, match=r"the network itself fails on .* 2x9: .*--fixed"):
+        list(parity.compare(network, lambda images: images, Options(), small, 1e-4))
 
 
 def test_a_cpu_without_bfloat16(tiny, monkeypatch):

@@ -6,6 +6,7 @@ image's size, taps and regions, is computed in the graph. The parity certificate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from lookwider.export.symbolic import (
 )
 from lookwider.export.trunks import exportable_trunk
 from lookwider.layers.grids import PIXELS, Grid
+from lookwider.layers.l2_norm import L2Norm
 from lookwider.models import Segmenter
 from lookwider.models.fcn import FCNHead
 from lookwider.models.parsenet import ParseNetHead
@@ -105,12 +107,31 @@ def _no_context(context: NoContext, features: Features) -> Features:
 
 def _global_context(context: GlobalContext, features: Features) -> Features:
     """Return the local maps, normalised, then the image's averages, normalised."""
-    local = [norm(features[i]) for norm, i in zip(context.local_norms, context.local, strict=True)]
+    local = [
+        _normalised(norm, features[i])
+        for norm, i in zip(context.local_norms, context.local, strict=True)
+    ]
     averages = [
-        norm(features[i].to(torch.float32).mean((2, 3), keepdim=True).to(features[i].dtype))
+        _normalised(
+            norm, features[i].to(torch.float32).mean((2, 3), keepdim=True).to(features[i].dtype)
+        )
         for norm, i in zip(context.global_norms, context.pooled, strict=True)
     ]
     return (*local, *averages)
+
+
+def _normalised(norm: nn.Module, maps: Tensor) -> Tensor:
+    """Return what the layer gives, by steps that keep its eps in any graph.
+
+    To the optimiser of ONNX graphs 1e-10 is nothing, and without it a place of zeros is nan:
+    ``1 / sqrt(s + eps) = 1 / (sqrt(eps) sqrt(s / eps + 1))``.
+    """
+    if not isinstance(norm, L2Norm):
+        return cast(Tensor, norm(maps))
+    wide = maps.to(torch.float32)
+    squares = wide.square().sum(norm.axes, keepdim=True)
+    length = (squares / norm.eps + 1).sqrt() * math.sqrt(norm.eps)
+    return (wide * (norm.scale[:, None, None] / length)).to(maps.dtype)
 
 
 def _pyramid_context(context: PyramidContext, features: Features) -> Features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,9 @@ SIZES = (
 )
 """Batch, height and width: odd, tiny, long, wide and square, multiples of strides and not."""
 
+LARGEST = 128
+"""The least side of the largest of them."""
+
 
 def compare(
     model: Segmenter,
@@ -48,13 +52,40 @@ def compare(
         options: what it takes and gives.
         images: (N, C, H, W) raw values in RGB order.
         tolerance: relative difference up to which labels count as tied.
+
+    Raises:
+        LookwiderError: one of the two fails on an image.
     """
     for raw in images:
         normalised = model.preprocessing.normalise(torch.from_numpy(raw))
-        with evaluating(model), torch.inference_mode():
-            wanted = model(normalised.to(model.device)).cpu().to(torch.float32)
+        try:
+            with evaluating(model), torch.inference_mode():
+                wanted = model(normalised.to(model.device)).cpu().to(torch.float32)
+        except RuntimeError as error:
+            raise LookwiderError(
+                f"nothing was written: the network itself fails on images of {raw.shape[2]}x"
+                f"{raw.shape[3]}: {error}; export a size that it takes: --fixed --size HEIGHTxWIDTH"
+            ) from error
         got = _result(run, raw if options.preprocess else normalised.numpy())
         yield compared(wanted, got, tolerance)
+
+
+def own_least_side(model: Segmenter) -> int:
+    """Return the least height and width that the network itself takes, found by trying.
+
+    Some trunks have windows without padding, which a small image does not fill.
+    """
+
+    def takes(side: int) -> bool:
+        image = torch.zeros(1, model.preprocessing.in_channels, side, side, device=model.device)
+        try:
+            with evaluating(model), torch.inference_mode():
+                model(image)
+        except RuntimeError:
+            return False
+        return True
+
+    return 1 if takes(1) else 1 + bisect.bisect_left(range(1, LARGEST), True, key=takes)
 
 
 def _result(run: Run, images: Array) -> Tensor:

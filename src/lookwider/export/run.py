@@ -36,6 +36,7 @@ from lookwider.export.parity import (
     compare,
     crops,
     measured_loss,
+    own_least_side,
     random_images,
 )
 from lookwider.export.torch_files import torch_program, torch_script
@@ -148,7 +149,9 @@ def _certified(
     tell("writing")
     artefact.write(path, about)
     run = artefact.read(path)
-    tolerance, sizes = TOLERANCES[options.dtype], _sizes(options, artefact.least_side)
+    own_least = own_least_side(model) if options.dynamic else 1
+    tolerance = TOLERANCES[options.dtype]
+    sizes = _sizes(options, max(own_least, artefact.least_side))
     images = crops(raw, sizes) if raw else random_images(sizes, model.preprocessing.in_channels)
     comparisons = []
     for number, found in enumerate(compare(model, run, options, images, tolerance.relative), 1):
@@ -163,7 +166,11 @@ def _certified(
         about["lookwider.weights_sha256"],
         versions(),
         None if evaluate is None else measured_loss(model, run, options, evaluate, tell),
-        (*artefact.notes, *([f"the main head alone, without {extra}"] if extra else [])),
+        (
+            *artefact.notes,
+            *([f"the network takes sides of {own_least} pixels and more"] if own_least > 1 else []),
+            *([f"the main head alone, without {extra}"] if extra else []),
+        ),
     )
     if certificate.problem is not None:
         raise ParityError(certificate)

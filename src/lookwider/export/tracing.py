@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import copy
 import dataclasses
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,7 +105,7 @@ def _cannot_trace(options: Options, reason: str) -> str:
     fix = (
         "export a single size: --fixed --size HEIGHTxWIDTH"
         if options.dynamic
-        else "use another backbone or format"
+        else "use another size, backbone or format"
     )
     return f"PyTorch cannot trace this network for {options.format}: {first}; {fix}"
 
@@ -112,6 +113,12 @@ def _cannot_trace(options: Options, reason: str) -> str:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Hide what PyTorch says of its own future: it is nothing that the user could change."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    optimiser = logging.getLogger("onnxscript")
+    level = optimiser.level
+    optimiser.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optimiser.setLevel(level)
