@@ -119,10 +119,13 @@ def test_turns_that_do_not_come_and_work_that_takes_too_long(hasty):
 
 
 def test_clients_that_leave_make_room(models):
-    with running(models) as server:
+    with running(models, max_batch=1) as server:  # one before the network, four behind it
 
         async def leave():
-            async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+            async with (
+                asyncio.timeout(60),
+                httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+            ):
                 sending = [
                     asyncio.create_task(client.post("/v1/segment", content=IMAGE)) for _ in range(5)
                 ]
