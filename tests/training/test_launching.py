@@ -28,7 +28,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("codes", [("0", "130"), ("2", "0")])
+@pytest.mark.parametrize("codes", [("0", "130"), ("2", "0"), ("2", "-15")])
 def test_the_code_is_that_of_the_process_that_failed(codes: tuple[str, str]) -> None:
     assert start_processes(2, ["tests.training.leaving", *codes]) == max(map(int, codes))
 

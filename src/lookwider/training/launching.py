@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -57,7 +58,9 @@ def start_processes(count: int, command: Sequence[str]) -> int:
 
 
 def _explain(failed: ChildFailedError, count: int) -> int:
-    failures: list[ProcessFailure] = list(failed.failures.values())
+    ended: list[ProcessFailure] = list(failed.failures.values())
+    # When one fails the launcher ends the others by SIGTERM: those are no reason.
+    failures = [failure for failure in ended if failure.exitcode != -signal.SIGTERM] or ended
     for failure in failures:
         if failure.exitcode < 0:
             memory = " (so does a system whose memory is full)" if failure.exitcode == -9 else ""
