@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import timm
@@ -84,15 +85,12 @@ class TimmBackbone(nn.Module):
         known = _stages(name, in_channels)
         wanted = list(timm_strides(name, in_channels).values()) if layers is None else layers
         self.layers = chosen_layers(name, wanted, list(known))
-        self.network = _network(
-            name, self.layers, in_channels, output_stride, dilation, stride_on, pretrained
-        )
+        form = _Form(name, self.layers, in_channels, output_stride, dilation, stride_on)
+        self.network = _network(form, pretrained=pretrained)
         self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
         self.channels = tuple(int(c) for c in _info(self.network).channels())
         self.preprocessing = _preprocessing(name, in_channels)
-        self.grids, self.multiple = _geometry(
-            name, self.layers, in_channels, output_stride, dilation, stride_on
-        )
+        self.grids, self.multiple = _geometry(form)
 
     def forward(self, images: Tensor) -> Features:
         """Return the maps of the chosen layers.
@@ -118,41 +116,53 @@ def unknown_backbone(name: str) -> str:
     return f"unknown backbone {name!r}{hint} known: {shown}, and every name of timm.list_models()"
 
 
-def _network(
-    name: str,
-    layers: tuple[str, ...],
-    in_channels: int,
-    output_stride: int | None,
-    dilation: Dilation,
-    stride_on: StrideOn,
-    pretrained: bool,
-) -> nn.Module:
+@dataclass(frozen=True)
+class _Form:
+    """What a trunk is made of, but for its weights; see `TimmBackbone`."""
+
+    name: str
+    layers: tuple[str, ...]
+    in_channels: int
+    output_stride: int | None
+    dilation: Dilation
+    stride_on: StrideOn
+
+    def known(self) -> dict[str, int]:
+        """Return the strides of all layers, before anything is dilated."""
+        return _stages(self.name, self.in_channels)
+
+    def strides(self) -> list[int]:
+        """Return those of the chosen layers, dilated."""
+        known = self.known()
+        return [min(known[layer], self.output_stride or known[layer]) for layer in self.layers]
+
+
+def _network(form: _Form, *, pretrained: bool = False) -> nn.Module:
     """Create the features-only model of some layers, dilated, striding where it should."""
-    known = _stages(name, in_channels)
-    indices = [list(known).index(layer) for layer in layers]
-    network = _create(name, in_channels, pretrained=pretrained, out_indices=indices)
-    if output_stride is not None and output_stride < max(known[layer] for layer in layers):
-        dilate(network, output_stride, dilation, in_channels=in_channels, name=name)
-    if stride_on == "1x1":  # of the strides that are left, as in the dilated release
+    known = form.known()
+    indices = [list(known).index(layer) for layer in form.layers]
+    network = _create(form.name, form.in_channels, pretrained=pretrained, out_indices=indices)
+    coarsest = max(known[layer] for layer in form.layers)
+    if form.output_stride is not None and form.output_stride < coarsest:
+        dilate(
+            network,
+            form.output_stride,
+            form.dilation,
+            in_channels=form.in_channels,
+            name=form.name,
+        )
+    if form.stride_on == "1x1":  # of the strides that are left, as in the dilated release
         move_strides_to_1x1(network)
     return network
 
 
 @functools.cache  # following every layer takes longer than building the network
-def _geometry(
-    name: str,
-    layers: tuple[str, ...],
-    in_channels: int,
-    output_stride: int | None,
-    dilation: Dilation,
-    stride_on: StrideOn,
-) -> tuple[tuple[Grid, ...], int]:
+def _geometry(form: _Form) -> tuple[tuple[Grid, ...], int]:
     """Return where the maps' cells lie, and what sizes of images must divide."""
     with torch.device("meta"):
-        network = _network(name, layers, in_channels, output_stride, dilation, stride_on, False)
-    known = _stages(name, in_channels)
-    strides = [min(known[layer], output_stride or known[layer]) for layer in layers]
-    return _grids(network, strides, in_channels), _size_multiple(network, strides, in_channels)
+        network = _network(form)
+    strides, bands = form.strides(), form.in_channels
+    return _grids(network, strides, bands), _size_multiple(network, strides, bands)
 
 
 def _create(
