@@ -27,3 +27,15 @@ def folder(tmp_path_factory):
 def expected(run, folder, tmp_path_factory):
     """What one process writes."""
     return small.one_process(run, folder, tmp_path_factory.mktemp("one"))
+
+
+@pytest.fixture(scope="session")
+def slow_folder(tmp_path_factory):
+    """Eight pictures, each long enough at work that a process can be killed at one of them."""
+    return small.pictures(tmp_path_factory.mktemp("slow") / "in", 8, scale=18)
+
+
+@pytest.fixture(scope="session")
+def slow_expected(run, slow_folder, tmp_path_factory):
+    """What one process writes."""
+    return small.one_process(run, slow_folder, tmp_path_factory.mktemp("slow_one"))

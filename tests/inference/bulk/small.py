@@ -18,14 +18,14 @@ from lookwider.inference.bulk.run import bulk_images
 from lookwider.weights import load
 
 
-def pictures(folder: Path, count: int) -> Path:
-    """Write pictures of three sizes, some in a sub-folder."""
+def pictures(folder: Path, count: int, scale: int = 1) -> Path:
+    """Write pictures of three sizes, times a scale, some in a sub-folder."""
     rng = np.random.default_rng(0)
     (folder / "sub").mkdir(parents=True)
     for i in range(count):
         image = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
         place = folder / "sub" if i % 4 == 0 else folder
-        image.resize((40 + 8 * (i % 3), 36)).save(place / f"{i:03}.png")
+        image.resize((scale * (40 + 8 * (i % 3)), scale * 36)).save(place / f"{i:03}.png")
     return folder
 
 
@@ -58,13 +58,19 @@ def children(words: str) -> Iterator[psutil.Process]:
 
 @contextmanager
 def killing(words: str, begun: Callable[[], object]) -> Iterator[list[int]]:
-    """Kill a process below this one, by its command, once work is begun; yield its number."""
+    """Kill a process below this one, by its command, once work is begun; yield its number.
+
+    To look for a process takes long beside others: that is done before its work is begun.
+    """
     killed: list[int] = []
     over = threading.Event()
 
     def kill_one() -> None:
+        child = None
         while not over.is_set() and not killed:
-            if begun() and (child := next(children(words), None)) is not None:
+            if child is None:
+                child = next(children(words), None)
+            elif begun():
                 child.kill()
                 killed.append(child.pid)
             time.sleep(0.01)

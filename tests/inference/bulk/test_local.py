@@ -107,15 +107,15 @@ def test_a_stop_is_no_images_fault(segment, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_nothing(run, folder, expected, tmp_path):
+def test_a_killed_worker_changes_nothing(run, slow_folder, slow_expected, tmp_path):
     out = tmp_path / "out"
     console = Console(file=io.StringIO(), width=200)
     marks = out / ".manifest" / "attempts"
     with small.killing("bulk.worker", lambda: list(marks.glob("*"))) as killed:
         job = BulkJob(run, out, device="cpu")
-        report = predict_bulk(job, small.images_in(folder), workers=2, console=console)
+        report = predict_bulk(job, small.images_in(slow_folder), workers=2, console=console)
     assert len(killed) == 1
     assert "ended by SIGKILL" in console.file.getvalue()
-    assert small.contents(out) == expected
+    assert small.contents(out) == slow_expected
     assert sorted(report.written) == sorted(set(report.written))
-    assert len(read_manifest(out / "manifest.parquet")) == len(report.written) + 1 == 13
+    assert len(read_manifest(out / "manifest.parquet")) == len(report.written) == 8

@@ -109,9 +109,9 @@ def files(out):
 
 
 @pytest.mark.slow
-def test_a_killed_job_goes_on_and_a_killed_actor_too(ray, run, folder, expected, tmp_path):
+def test_killed_jobs_and_actors_go_on(ray, run, slow_folder, slow_expected, tmp_path):
     address = ray.get_runtime_context().gcs_address
-    command = [sys.executable, "-c", DRIVER, run, folder, tmp_path, address]
+    command = [sys.executable, "-c", DRIVER, run, slow_folder, tmp_path, address]
     driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while not files(tmp_path):
         assert driver.poll() is None
@@ -123,13 +123,13 @@ def test_a_killed_job_goes_on_and_a_killed_actor_too(ray, run, folder, expected,
         time.sleep(0.01)
     job, before = BulkJob(run, tmp_path, device="cpu"), files(tmp_path)
     with small.killing("_Segmentation", lambda: files(tmp_path) > before) as killed:
-        report = predict_bulk(job, small.images_in(folder), engine="ray", show=False)
+        report = predict_bulk(job, small.images_in(slow_folder), engine="ray", show=False)
     assert len(killed) == 1
-    assert small.contents(tmp_path) == expected
+    assert small.contents(tmp_path) == slow_expected
     done = report.written + report.skipped
     rows = read_manifest(tmp_path / "manifest.parquet")
     assert sorted(done) == sorted(row.name for row in rows if row.status == "done")
-    assert (len(done), len(rows)) == (12, 13)
+    assert len(done) == len(rows) == 8
 
 
 @pytest.mark.slow

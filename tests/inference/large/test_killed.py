@@ -32,7 +32,7 @@ def killed_after(command, out, files):
 def test_killed_three_times_the_bytes_are_the_same(command, tmp_path):
     subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True)
     out = tmp_path / "out"
-    for files in (1, 20, 45):
+    for files in (1, 20, 40):
         killed_after(command, out, files)
         assert sorted(path.name for path in out.iterdir()) == [".a.tiles", ".a.tiles.lock"]
     done = subprocess.run([*command, out], check=True, capture_output=True, text=True)
