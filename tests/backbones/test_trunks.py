@@ -11,7 +11,7 @@ from lookwider.backbones import create_backbone, pretrained, stride_layers
 from lookwider.backbones.alexnet import alexnet
 from lookwider.backbones.googlenet import googlenet_torchvision
 from lookwider.backbones.vgg import load_torchvision_vgg16, vgg16, vgg16_largefov
-from lookwider.errors import ConfigError
+from lookwider.errors import ConfigError, LookwiderError
 from lookwider.layers.grids import Grid
 
 
@@ -173,3 +173,18 @@ def test_timm_trunks_take_any_size(name, offset):
         for feature, grid in zip(maps, trunk.grids, strict=True):
             assert feature.shape[2] >= -(-size[0] // grid.stride)
             assert feature.shape[3] >= -(-size[1] // grid.stride)
+
+
+def test_a_trunk_of_timm_says_which_images_it_takes_none_of():
+    trunk = create_backbone("pvt_v2_b0", layers=["stages.0"]).eval()
+    with pytest.raises(
+        LookwiderError, match=r"the trunk pvt_v2_b0 takes no images of 1x2 pixels \(.*Kernel size"
+    ):
+        trunk(torch.randn(1, 3, 1, 2))
+    with pytest.raises(RuntimeError, match=r"(?i)double"):  # not for the size
+        trunk(torch.randn(1, 3, 64, 64, dtype=torch.float64))
+
+
+def test_a_trunk_of_timm_for_its_own_size_alone():
+    with pytest.raises(ConfigError, match=r"takes none of 224x224 pixels \(height \(28\) must be"):
+        create_backbone("maxvit_pico_rw_256")

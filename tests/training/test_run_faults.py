@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 from tests.training import tiny
 
 from lookwider.errors import ConfigError, DataError
-from lookwider.training.run_folder import prepare_folder
+from lookwider.training.run_folder import read_config
 from lookwider.training.task import NonFiniteError, SegmentationTask
 
 
@@ -36,8 +35,18 @@ def test_a_run_that_saved_nothing_begins_again(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tiny.plain_config(data, tmp_path / "run", steps=2, val_split="none")
-    prepare_folder(config, Console(quiet=True))
-    assert "nothing was saved yet, beginning at step 0" in tiny.said(config, capsys)
+    with pytest.raises(ConfigError, match="take a smaller crop_size"):
+        tiny.train(config.model_copy(update={"crop_size": (512, 512)}))
+    said = "nothing was saved yet, beginning at step 0"
+    assert said in tiny.said(config, capsys)
+    assert read_config(config.out).crop_size == config.crop_size
+
+
+def test_data_that_is_not_there_leaves_no_folder(tmp_path: Path) -> None:
+    config = tiny.plain_config(tmp_path / "no", tmp_path / "run")
+    with pytest.raises(DataError, match="no"):
+        tiny.train(config)
+    assert not config.out.exists()
 
 
 def test_non_finite_loss_stops_with_names_and_keeps_the_last_state(

@@ -11,15 +11,14 @@ import timm
 import torch
 from timm.models import FeatureInfo
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from lookwider.backbones.contract import Features, chosen_layers
 from lookwider.backbones.dilation import Dilation, dilate, move_strides_to_1x1
 from lookwider.backbones.pretrained import fetched
-from lookwider.errors import ConfigError, check_choice, closest
+from lookwider.backbones.sizes import cell_grids, refusal, size_multiple
+from lookwider.errors import ConfigError, LookwiderError, check_choice, closest
 from lookwider.layers.grids import Grid
-from lookwider.layers.receptive_fields import trace_fields
 from lookwider.preprocessing import Preprocessing, default_preprocessing
 
 OWN_NAMES = ("alexnet", "googlenet", "googlenet_torchvision", "vgg16", "vgg16_largefov")
@@ -43,7 +42,8 @@ class TimmBackbone(nn.Module):
     """A timm model with ``features_only``: one map per stage, by timm's names (``layer1``, ...).
 
     Images that the trunk would round down are padded at the bottom and right (with zeros, the
-    mean colour), so every size gets in and ``ceil(H / stride)`` cells come out.
+    mean colour), so every size gets in and ``ceil(H / stride)`` cells come out. Some trunks of
+    timm take less: those made for one size, or those that cannot take very small images.
 
     Args:
         name: the model's name in timm, e.g. ``"resnet18"`` or ``"convnext_tiny.fb_in1k"``, or
@@ -56,8 +56,8 @@ class TimmBackbone(nn.Module):
         stride_on: where bottlenecks stride.
 
     Raises:
-        ConfigError: timm knows no such model, it has no such layer or no weights, or it cannot
-            be dilated.
+        ConfigError: timm knows no such model, it has no such layer or no weights, it cannot be
+            dilated, or takes no image of 224 x 224.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class TimmBackbone(nn.Module):
         stride_on: StrideOn = "3x3",
     ) -> None:
         super().__init__()
+        self.name = name
         check_choice("stride_on", stride_on, get_args(StrideOn))
         check_choice("dilation", dilation, get_args(Dilation))
         if output_stride is not None and output_stride < 1:
@@ -97,12 +98,27 @@ class TimmBackbone(nn.Module):
 
         Shape:
             (N, C, H, W) -> a tuple of (N, C_i, h_i, w_i), at least ceil(H / stride_i) high.
+
+        Raises:
+            LookwiderError: this trunk takes no images of that size.
         """
         height, width = images.shape[-2:]
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
             images = functional.pad(images, (0, right, 0, bottom))
-        maps = self.network(images)
+        if torch.compiler.is_compiling():
+            maps = self.network(images)
+        else:
+            try:
+                maps = self.network(images)
+            except (AssertionError, RuntimeError):
+                reason = refusal(self.network, tuple(images.shape))
+                if reason is None:  # not for its size
+                    raise
+                raise LookwiderError(
+                    f"the trunk {self.name} takes no images of {height}x{width} pixels ({reason}); "
+                    "give it images of another size, or choose another backbone"
+                ) from None
         return tuple(m.permute(0, 3, 1, 2) if self.channels_last else m for m in maps)
 
 
@@ -161,8 +177,13 @@ def _geometry(form: _Form) -> tuple[tuple[Grid, ...], int]:
     """Return where the maps' cells lie, and what sizes of images must divide."""
     with torch.device("meta"):
         network = _network(form)
+    if (reason := refusal(network, (1, form.in_channels, 224, 224))) is not None:
+        raise ConfigError(
+            f"got the backbone {form.name}, expected one that takes images of many sizes: it takes "
+            f"none of 224x224 pixels ({reason}); choose another"
+        )
     strides, bands = form.strides(), form.in_channels
-    return _grids(network, strides, bands), _size_multiple(network, strides, bands)
+    return cell_grids(network, strides, bands), size_multiple(network, strides, bands)
 
 
 def _create(
@@ -224,41 +245,8 @@ def _stages(name: str, in_channels: int) -> dict[str, int]:
     }
 
 
-def _grids(network: nn.Module, strides: list[int], in_channels: int) -> tuple[Grid, ...]:
-    """Return where the maps' cells lie.
-
-    Windows that were cut out by reshaping, as transformers do, cannot be traced: their cells are
-    squares of ``stride`` pixels side by side.
-    """
-    traced = trace_fields(network, in_channels, size=(224, 224))
-    grids = []
-    for index, stride in enumerate(strides):
-        layer = traced.get(f"[{index}]")
-        if layer is not None and layer.rows.stride == layer.cols.stride == stride:
-            grids.append(layer.rows.grid)
-        else:
-            grids.append(Grid(stride, (stride - 1) / 2))
-    return tuple(grids)
-
-
 def _preprocessing(name: str, in_channels: int) -> Preprocessing:
     config = None if name in PSP_RESNETS else timm.get_pretrained_cfg(name)
     if in_channels != 3 or config is None:
         return default_preprocessing(in_channels)
     return Preprocessing(tuple(config.mean), tuple(config.std))
-
-
-def _size_multiple(network: nn.Module, strides: list[int], in_channels: int) -> int:
-    """Return 1 when a trunk rounds sizes up by itself, else the stride that sizes must divide."""
-    size = 2 * max(strides) + 1
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    shapes = {name: torch.empty_like(t, device="meta") for name, t in state.items()}
-    image = torch.empty(1, in_channels, size, size, device="meta")
-    try:
-        maps = functional_call(network.eval(), shapes, (image,))
-    except (AssertionError, RuntimeError):
-        return max(strides)
-    finally:
-        network.train()
-    rounded_up = all(m.shape[-2] >= -(-size // s) for m, s in zip(maps, strides, strict=True))
-    return 1 if rounded_up else max(strides)

@@ -81,7 +81,7 @@ def own_least_side(model: Segmenter) -> int:
         try:
             with evaluating(model), torch.inference_mode():
                 model(image)
-        except RuntimeError:
+        except (LookwiderError, RuntimeError):
             return False
         return True
 

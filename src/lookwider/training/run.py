@@ -105,9 +105,9 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         stop_on_signals(console) as stop,
         connected(processes, config),
     ):
+        train_data, val_data = _open(config)  # no folder is made for data that is not there
         saved = from_main(lambda: prepare_folder(config, console))
         check_shared(config, saved)
-        train_data, val_data = _open(config)
         max_steps = config.total_steps(len(train_data))
         if saved is not None and saved.step >= max_steps:
             console.print(f"{config.out}: already finished, {saved.step} steps")

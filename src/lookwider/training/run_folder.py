@@ -18,6 +18,9 @@ CONFIG = "config.json"
 def prepare_folder(config: TrainConfig, console: Console) -> SavedState | None:
     """Make the run's folder with its config, or find the state to continue from.
 
+    A run that ended before its first step, for a setting that does not fit the data, has left
+    nothing but its config: it is begun again with any settings.
+
     Raises:
         ConfigError: the folder holds something else, or a run with other settings.
     """
@@ -27,10 +30,11 @@ def prepare_folder(config: TrainConfig, console: Console) -> SavedState | None:
             raise ConfigError(f"{run}: holds no {CONFIG} but is not empty; choose another out=")
         _write_config(config)
         return None
-    if config.resume is False:
+    begun = any(each.name != CONFIG for each in run.iterdir())
+    if begun and config.resume is False:
         raise ConfigError(f"{run}: holds a run already and resume=false; choose another out=")
     changed = differences(read_config(run), config)
-    if changed and config.resume is None:
+    if begun and changed and config.resume is None:
         listed = ", ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
         raise ConfigError(
             f"{run}: holds a run with other settings ({listed}); choose another out=, or "
