@@ -12,7 +12,7 @@ from tests.training.test_resume import assert_same_state
 from lookwider.errors import ConfigError
 from lookwider.training import collectives
 from lookwider.training.checkpointing import SavedState, find_saved_state
-from lookwider.training.collectives import MainFailedError, from_main
+from lookwider.training.collectives import MainFailedError, from_main, main_first
 from lookwider.training.distributed import find_processes
 from lookwider.training.recipes import configure
 from lookwider.training.run_folder import check_shared
@@ -109,9 +109,11 @@ def test_others_take_what_the_main_process_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("torch.distributed.broadcast_object_list", receive)
     answer: tuple[object] | None = (None,)
     assert from_main(lambda: pytest.fail("looked itself")) is None
+    assert main_first(lambda: "found here too") == "found here too"
     answer = None
-    with pytest.raises(MainFailedError, match="the first process of the run failed; its own mess"):
-        from_main(lambda: pytest.fail("looked itself"))
+    for find in (from_main, main_first):
+        with pytest.raises(MainFailedError, match="the first process of the run failed; its own"):
+            find(lambda: pytest.fail("looked itself"))
 
 
 def launched(patch: pytest.MonkeyPatch, **variables: str) -> None:

@@ -121,6 +121,24 @@ def from_main(find: Callable[[], T]) -> T:
     return sent[0][0]
 
 
+def main_first(find: Callable[[], T]) -> T:
+    """Return what each process finds; the others wait for the main one, and stop where it failed.
+
+    Args:
+        find: called in every process; what it downloads or says is done and said once.
+
+    Raises:
+        MainFailedError: in the others, when the main process failed.
+
+    Example:
+        >>> main_first(lambda: "found")
+        'found'
+    """
+    found: list[T] = []
+    from_main(lambda: found.append(find()))
+    return found[0] if found else find()
+
+
 def meet() -> None:
     """Wait for all processes: none gets so far ahead that it gives up waiting for another."""
     if process_count() > 1:

@@ -24,7 +24,7 @@ from lookwider.training.checkpointing import (
     SavedState,
 )
 from lookwider.training.class_statistics import class_weights
-from lookwider.training.collectives import from_main
+from lookwider.training.collectives import from_main, main_first
 from lookwider.training.config import TrainConfig
 from lookwider.training.distributed import Processes, connected, find_processes
 from lookwider.training.hardware import (
@@ -105,7 +105,8 @@ def train(config: TrainConfig, console: Console | None = None) -> TrainResult:
         stop_on_signals(console) as stop,
         connected(processes, config),
     ):
-        train_data, val_data = _open(config)  # no folder is made for data that is not there
+        # first, so that no folder is made for data that is not there
+        train_data, val_data = main_first(lambda: _open(config))
         saved = from_main(lambda: prepare_folder(config, console))
         check_shared(config, saved)
         max_steps = config.total_steps(len(train_data))
