@@ -1,22 +1,18 @@
-"""Ray Data: actors and jobs that are killed, one huge image, a cluster that is not there."""
+"""Ray Data: actors and jobs that are killed, a cluster that is not there."""
 
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pyarrow as pa
 import pytest
-import tifffile
 from tests.inference.bulk import small
 
 from lookwider.errors import LookwiderError, MissingExtraError
-from lookwider.inference.bulk import BulkJob, ImageJob, SharedTiles, predict_bulk, ray_engine
+from lookwider.inference.bulk import BulkJob, predict_bulk, ray_engine
 from lookwider.inference.bulk.manifest import read_manifest
 from lookwider.inference.bulk.network import DeviceLostError
 from lookwider.inference.bulk.ray_engine import RayWorkers
-from lookwider.inference.large import Tiling, predict_large
-from lookwider.weights import load
 
 
 def test_without_ray(run, folder, tmp_path, monkeypatch):
@@ -87,7 +83,7 @@ def test_no_cluster(run, folder, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def ray():
     """A cluster of this module's tests."""
-    with ray_engine._connected(None, 1) as ray:
+    with ray_engine.ray_cluster(None, 1) as ray:
         yield ray
 
 
@@ -130,19 +126,6 @@ def test_killed_jobs_and_actors_go_on(ray, run, slow_folder, slow_expected, tmp_
     rows = read_manifest(tmp_path / "manifest.parquet")
     assert sorted(done) == sorted(row.name for row in rows if row.status == "done")
     assert len(done) == len(rows) == 8
-
-
-@pytest.mark.slow
-def test_one_image_by_ray(ray, run, tmp_path):
-    image = tmp_path / "big.tif"
-    pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
-    tifffile.imwrite(image, pixels, tile=(64, 64), photometric="rgb")
-    tiling, model = Tiling(tile=64), load(run)
-    predict_large(model, image, tmp_path / "one", tiling)
-    job = ImageJob(run, image, tmp_path / "many", "big", device="cpu")
-    workers = SharedTiles(job, 1, engine="ray")
-    assert predict_large(model, image, job.out, tiling, run=workers).passes == 1
-    assert small.contents(job.out) == small.contents(tmp_path / "one")
 
 
 @pytest.mark.slow

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 from rich.console import Console
 
 from lookwider.errors import ConfigError, check_choice
 from lookwider.inference.bulk.job import Job, Task
 from lookwider.inference.bulk.local import LocalWorkers
-from lookwider.inference.bulk.ray_engine import RayWorkers
+from lookwider.inference.bulk.ray_engine import RayWorkers, ray_cluster
 from lookwider.inference.bulk.records import Record
 
 ENGINES = ("local", "ray")
@@ -47,3 +48,18 @@ def engine_of(
     if address is not None:
         raise ConfigError(f"got address={address} without engine=ray, expected the two together")
     return LocalWorkers(job, workers, Console(stderr=True) if console is None else console)
+
+
+def kept_ready(name: str, workers: int, address: str | None = None) -> AbstractContextManager[Any]:
+    """Keep what an engine needs between its jobs: to start a cluster of Ray takes seconds.
+
+    Args:
+        name: as of `engine_of`.
+        workers: as of `engine_of`.
+        address: as of `engine_of`.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        LookwiderError: there is no cluster at the address.
+    """
+    return ray_cluster(address, workers) if name == "ray" else nullcontext()

@@ -52,7 +52,7 @@ class RayWorkers:
         """
         if not tasks:
             return
-        with _connected(self.address, self.workers) as ray:
+        with ray_cluster(self.address, self.workers) as ray:
             try:
                 for answer in self._answers(ray, tasks).iter_rows():
                     records: list[dict[str, Any]] = json.loads(answer["records"])
@@ -107,8 +107,20 @@ class _Segmentation:
 
 
 @contextmanager
-def _connected(address: str | None, workers: int) -> Iterator[Any]:
-    """Yield Ray, connected, quiet, and without reports of its use."""
+def ray_cluster(address: str | None, workers: int) -> Iterator[Any]:
+    """Yield Ray, connected, quiet, and without reports of its use.
+
+    A cluster is started and stopped only where Ray is not connected already: around several jobs,
+    they share it.
+
+    Args:
+        address: as of `RayWorkers`.
+        workers: how many actors must fit a cluster that is started here.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        LookwiderError: there is no cluster at the address.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lookwider.inference.bulk.buckets import is_address
-from lookwider.inference.bulk.engines import engine_of
+from lookwider.inference.bulk.engines import engine_of, kept_ready
 from lookwider.inference.bulk.job import BulkImage, BulkJob
 from lookwider.inference.bulk.run import check_names, predict_bulk
 from lookwider.inference.bulk.tile_work import ImageJob
@@ -93,6 +93,7 @@ def predict_spread(
     report.skipped.extend(sorted(finished))
     left = [file for file in large if file.name not in finished]
     if left:
-        with ImageProgress("predicting", len(left), console, show=show) as progress:
+        progress = ImageProgress("predicting", len(left), console, show=show)
+        with kept_ready(engine, workers, address), progress:
             predict_in_tiles(tiler, left, report, progress)
     return report
