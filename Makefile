@@ -2,12 +2,18 @@
 
 SITE ?= site
 
-.PHONY: check test bench docs clean
+.PHONY: check style types pages test bench docs clean
 
-check:  ## style, types and documentation
+check: style types pages  ## all three; make -j 2 check does two at a time
+
+style:  ## ruff
 	ruff check .
 	ruff format --check .
+
+types:  ## mypy
 	mypy
+
+pages:  ## the documentation, where a warning is an error
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet --site-dir $(SITE)
 
 test:  ## every test, with the coverage of the package
